@@ -1,0 +1,141 @@
+//! The fields for DaoCloud Enterprise (DCE) 5.0.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::reference::{CaBundleRef, SecretRef};
+
+/// How to reach a DaoCloud Enterprise 5.0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!self.endpoint.startsWith('http:') || (has(self.allowHTTP) && self.allowHTTP)").message("endpoint: plain http sends the login over the network unprotected; use https, or set allowHTTP: true to accept that"),
+)]
+pub struct DceProvider {
+    /// The base URL, such as `https://dce.example.com`, with the path prefix when a reverse proxy
+    /// adds one; without `/apis`. Cannot be changed: credentials of one system are not those of
+    /// another; declare a new provider instead.
+    #[schemars(length(max = 1024))]
+    #[x_kube(
+        validation = Rule::new("isURL(self) && url(self).getHost() != ''").message("must be an absolute URL such as https://dce.example.com"),
+        validation = Rule::new("self.startsWith('https:') || self.startsWith('http:')").message("must start with https:// (or http:// together with allowHTTP: true)"),
+        validation = Rule::new("!self.contains('@')").message("must not hold a user name or password; the login belongs into the Secret that auth names"),
+        validation = Rule::new("!self.contains('?') && !self.contains('#')").message("must not hold a query or a fragment"),
+        validation = Rule::new("self == oldSelf").message("cannot be changed; declare a new provider for another system"),
+    )]
+    pub endpoint: String,
+    /// Accept an endpoint with `http://`. The key pair and every token then cross the network
+    /// unprotected. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "allowHTTP")]
+    pub allow_http: Option<bool>,
+    /// How the server's certificate is checked; against the public authorities when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// What the operator logs in with.
+    pub auth: DceAuth,
+}
+
+/// How a server's certificate is checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!(has(self.caBundleSecretRef) && has(self.insecureSkipVerify) && self.insecureSkipVerify)").message("set either caBundleSecretRef or insecureSkipVerify, not both"),
+)]
+pub struct Tls {
+    /// The Secret with the PEM certificates of the authorities to trust, instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_secret_ref: Option<CaBundleRef>,
+    /// Do not check the server's certificate at all: whoever is on the network path can read the
+    /// login. The provider carries a condition `Insecure` as long as this is set. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure_skip_verify: Option<bool>,
+}
+
+/// What the operator logs in to DCE with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceAuth {
+    /// An AK/SK pair, from DCE's Platform Settings page.
+    pub key_pair: DceKeyPair,
+}
+
+/// An AK/SK pair in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceKeyPair {
+    /// The Secret; it must carry the annotation `credential-operator.dev/login-for` with this
+    /// provider's endpoint.
+    pub secret_ref: SecretRef,
+    /// The key in it that holds the AK; `ak` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be the key of a Secret: letters, digits, '-', '_' and '.'"))]
+    pub ak_key: Option<String>,
+    /// The key in it that holds the SK; `sk` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be the key of a Secret: letters, digits, '-', '_' and '.'"))]
+    pub sk_key: Option<String>,
+}
+
+/// Which DCE credentials a grant allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceGrant {
+    /// The kinds of credential.
+    #[schemars(length(min = 1, max = 8))]
+    pub kinds: Vec<DceKind>,
+    /// The longest lifetime in days that a token may be asked for; 365 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "cycle_schema")]
+    pub max_cycle: Option<u16>,
+}
+
+/// A kind of credential at DCE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DceKind {
+    /// A token, issued for an AK/SK pair.
+    Token,
+}
+
+/// A credential of DCE: exactly one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.token)").message("name the kind of credential: token: {}"),
+)]
+pub struct DceCredential {
+    /// A token for DCE's OpenAPI. The Secret gets the keys `token`, `authorization` (a ready value
+    /// for the `Authorization` header), `endpoint` and `expiry` (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<DceToken>,
+}
+
+/// A token for DCE's OpenAPI.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceToken {
+    /// The lifetime to ask for, in days, 1 to 365; 3 when absent. DCE may grant less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "cycle_schema")]
+    pub cycle: Option<u16>,
+}
+
+/// A number of days from 1 to 365, with a message instead of the two bounds' own.
+fn cycle_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "integer",
+        "format": "int32",
+        "x-kubernetes-validations": [{
+            "rule": "self >= 1 && self <= 365",
+            "message": "must be a number of days from 1 to 365",
+        }],
+    })
+}
+
+/// The lifetime in days when a request names none, as DCE's own default.
+pub const DEFAULT_CYCLE: u16 = 3;
+
+/// The longest lifetime in days that can be asked for.
+pub const MAX_CYCLE: u16 = 365;

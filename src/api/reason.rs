@@ -1,0 +1,121 @@
+//! The closed list of reasons: every condition, event and failure metric carries one of these.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Declares [`Reason`], [`Reason::ALL`] and [`Reason::meaning`] from one list, so that the
+/// reference in the docs cannot name a reason that does not exist, or miss one that does.
+macro_rules! reasons {
+    ($($(#[doc = $meaning:literal])+ $name:ident => $way_out:literal,)+) => {
+        /// Why a condition is as it is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum Reason {
+            $($(#[doc = $meaning])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// The reason's name as it stands in a condition.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)+ }
+            }
+
+            /// What the reason says.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Reason::$name => concat!($($meaning,)+).trim_ascii(),)+ }
+            }
+
+            /// Who has to do what.
+            pub fn way_out(self) -> &'static str {
+                match self { $(Reason::$name => $way_out,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The credential was proven to work and is in the Secret.
+    Synced => "Nothing to do.",
+    /// The credential is in the Secret; the provider has no way to prove it.
+    SyncedUnverified => "Nothing to do; the first use shows whether it works.",
+    /// The operator is working on it.
+    Progressing => "Nothing to do; it takes seconds.",
+    /// The provider has just been declared or changed and is being checked.
+    WaitingForProvider => "Nothing to do; when it lasts, look at the provider's conditions.",
+    /// The provider's budget is spent for the moment; the request stands in the queue.
+    WaitingForBudget => "Nothing to do; when it lasts, raise the provider's spec.budget.",
+    /// Nothing is wrong.
+    Nominal => "Nothing to do.",
+    /// `spec.suspend` is set.
+    Suspended => "Set spec.suspend to false.",
+    /// A field of the spec is not valid.
+    InvalidSpec => "Correct the field that the message names.",
+    /// The stored object cannot be read by this version of the operator.
+    Undecodable => "Apply the object anew with the CRDs of this version.",
+    /// The provider that the request names is not there.
+    ProviderNotFound => "Create it, or correct spec.providerRef.",
+    /// The provider is there but cannot be used.
+    ProviderNotReady => "Look at the provider's Ready condition.",
+    /// No grant of the provider allows what the request asks for.
+    NotAllowed => "The cluster operator adds a grant to the provider's spec.allow, or the request asks for less.",
+    /// The Secret exists and does not belong to the request.
+    TargetNotOwned => "Choose another spec.secret.name, remove the Secret, or let its owner consent with the annotation credential-operator.dev/adopt-by.",
+    /// The Secret is marked immutable and cannot be written.
+    TargetImmutable => "Delete the Secret; it is created anew.",
+    /// The Secret is being deleted and something holds it.
+    TargetTerminating => "Remove what holds it (its finalizers).",
+    /// The Secret was damaged so often that replacing the credential was slowed down.
+    TargetContested => "Find out who else writes or deletes the Secret.",
+    /// The API server refused to write the Secret.
+    SecretRefused => "The message has the API server's words: a quota, an admission policy, or the operator's own rights.",
+    /// The login Secret, or a Secret with certificates, is not there.
+    LoginSecretNotFound => "Create the Secret, or correct the reference.",
+    /// The login Secret lacks a key that the provider names.
+    LoginKeyNotFound => "Add the key to the Secret, or correct the provider's field.",
+    /// A value in the login Secret is empty, too long, or not text.
+    LoginInvalid => "Correct the value in the Secret.",
+    /// The login Secret does not say that it may be used for this endpoint.
+    NoConsent => "Who owns the Secret sets the annotation that the message names.",
+    /// The certificates to trust cannot be read.
+    CABundleInvalid => "Put PEM certificates under the key that the message names.",
+    /// The endpoint may not be used.
+    EndpointRefused => "Correct the endpoint, or see the operator's flag --tenant-endpoints.",
+    /// The login works.
+    LoginWorks => "Nothing to do.",
+    /// The provider refused the login.
+    LoginRefused => "Correct the login Secret; it is picked up at once. Until then nobody tries again.",
+    /// The login works, but may not do this.
+    Forbidden => "Give the login the right, or use another login.",
+    /// The provider refuses more credentials.
+    QuotaExceeded => "Remove credentials at the provider, or raise the quota.",
+    /// The provider asked for fewer calls.
+    RateLimited => "Nothing to do; when it lasts, lower the provider's spec.budget.",
+    /// The provider could not be reached or answered with an error of its own.
+    ProviderUnavailable => "Nothing to do at first; when it lasts, look at the provider.",
+    /// The provider did not answer in time.
+    Timeout => "Nothing to do at first; when it lasts, look at the provider.",
+    /// The provider's certificate was not accepted.
+    TLSFailed => "Give the provider's spec the right certificates (tls.caBundleSecretRef).",
+    /// The provider answered something that makes no sense.
+    UnexpectedAnswer => "Check that the endpoint is the system that the provider names.",
+    /// The provider does not offer this kind of credential any more.
+    NotOffered => "Ask for the kind that the message names.",
+    /// The provider issued a credential that its own check refuses.
+    VerificationFailed => "Nothing to do at first; when it lasts, look at the provider.",
+    /// The published credential has expired, and its successor could not be had.
+    Expired => "See the message for what kept it from being renewed.",
+    /// The operator itself failed on this object.
+    InternalError => "Report it; the operator's log has the details.",
+    /// The server's certificate is not checked.
+    SkipsVerification => "Use tls.caBundleSecretRef instead.",
+    /// The connection is not encrypted.
+    PlainHTTP => "Use an https endpoint.",
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

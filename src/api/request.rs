@@ -1,0 +1,179 @@
+//! `CredentialRequest`: what a workload needs, and the Secret to put it in.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{dce::DceCredential, reason::Reason, reference::ProviderRef, types::Duration};
+
+/// What a workload needs, and the Secret to put it in.
+///
+/// Changes in `providerRef` and in the kind of credential are refused: the Secret would belong to
+/// something else from one moment to the next.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "credential-operator.dev",
+    version = "v1alpha1",
+    kind = "CredentialRequest",
+    namespaced,
+    status = "CredentialRequestStatus",
+    shortname = "credreq",
+    category = "credentials",
+    derive = "PartialEq",
+    doc = "Asks for a credential of a cloud identity system. The operator puts it into a Secret in the same namespace, renews it before it expires, and removes it with the request.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Credential", type_ = "string", json_path = ".status.credential", description = "What it is."),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName", priority = 1),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt", description = "Until when the published credential is valid."),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextAction", description = "What happens next."),
+    printcolumn(name = "At", type_ = "string", json_path = ".status.nextActionTime", description = "When it happens."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.dce)").message("name what to ask for, exactly one of: dce"),
+    validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the kind of credential cannot be changed; create another request"),
+)]
+pub struct CredentialRequestSpec {
+    /// The provider to ask. Cannot be changed; create another request instead.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("cannot be changed; create another request"))]
+    pub provider_ref: ProviderRef,
+    /// A credential of DaoCloud Enterprise 5.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dce: Option<DceCredential>,
+    /// The Secret to put the credential in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretTarget>,
+    /// When the credential is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// Do nothing for this request while this is true: what is published stays as it is and is
+    /// neither repaired nor renewed. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// The Secret that the credential is put in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretTarget {
+    /// The Secret's name; the request's own name when absent. A Secret that does not belong to the
+    /// request is never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit"))]
+    pub name: Option<String>,
+}
+
+/// When the credential is replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    /// How long before its expiry the credential is renewed, such as `24h`. When absent, or when it
+    /// is longer than half of the credential's life: after two thirds of its life, and up to a
+    /// tenth of it later, so that many requests do not renew at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_before: Option<Duration>,
+    /// Replace the credential at this age even though it would be valid for longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_every: Option<Duration>,
+}
+
+/// What the operator knows about a request. A hint for people and for the operator's next start;
+/// nobody gains anything by editing it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRequestStatus {
+    /// `Ready`, `Reconciling`, `Stalled` and `RenewalFailing`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation of the spec that this status speaks of; -1 before the first pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What kind of credential it is, such as `dce.token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// The Secret that holds the credential; absent until there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+    /// When the published credential expires; absent when it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The credentials of this request that may be alive. Never holds secret material.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<CredentialRecord>,
+    /// What happens next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<NextAction>,
+    /// When it happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_action_time: Option<Timestamp>,
+    /// The value of the annotation `credential-operator.dev/rotate` that was last carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated: Option<String>,
+    /// The last attempt, when it failed. Survives a restart of the operator, so that nothing is
+    /// tried more often because of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureRecord>,
+}
+
+/// One credential of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRecord {
+    /// Counts the credentials of this request: 1, 2, 3 …
+    pub serial: u64,
+    /// The provider's id of the credential, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Whom it belongs to at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where it stands in its life.
+    pub state: CredentialState,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it expires; absent when it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Where a credential stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CredentialState {
+    /// It is the one in the Secret.
+    Current,
+}
+
+/// What the operator does next for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NextAction {
+    /// Replace the credential because it expires.
+    Renew,
+    /// Replace the credential because its age says so.
+    Rotate,
+    /// Try again what failed.
+    Retry,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureRecord {
+    /// Why.
+    pub reason: Reason,
+    /// How often in a row.
+    pub attempts: u32,
+    /// When it was tried last.
+    pub last_attempt_time: Timestamp,
+    /// When the provider asked not to be called before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// The versions of what was used: a change of one of them clears the back-off.
+    pub inputs: String,
+    /// What happened, for people.
+    pub message: String,
+}

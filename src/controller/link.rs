@@ -1,0 +1,208 @@
+//! The operator's end of a connection to a provider: what was declared, whether it can be used, and
+//! its budget. A link outlives changes of what was declared, so that its budget does.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use super::{
+    budget::Budget,
+    key::{ProviderKey, RequestKey, SecretKey},
+    lock,
+};
+use crate::{
+    api::{ProviderSpec, ProviderStatus, provider::LoginRecord},
+    plan::{Gate, NotReady},
+    providers::Connection,
+};
+
+/// A provider object of either kind, as it was last seen.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// Which one.
+    pub key: ProviderKey,
+    /// Its UID.
+    pub uid: String,
+    /// Its resource version.
+    pub resource_version: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// What it says; an error text when it cannot be read.
+    pub spec: Result<ProviderSpec, String>,
+    /// Its status.
+    pub status: ProviderStatus,
+}
+
+/// One provider.
+pub struct Link {
+    /// The provider's budget.
+    pub budget: Arc<Budget>,
+    state: Mutex<State>,
+}
+
+struct State {
+    declared: Arc<Declared>,
+    /// Where the last pass over the provider came to, and for which generation and UID.
+    settled: Option<(String, i64, Usability)>,
+    login: Option<LoginRecord>,
+    secrets: BTreeSet<SecretKey>,
+}
+
+/// Whether a provider can be used.
+#[derive(Clone)]
+pub enum Usability {
+    /// It can.
+    Usable {
+        /// The connection.
+        connection: Arc<Connection>,
+        /// The versions of what it is made with.
+        inputs: String,
+    },
+    /// It cannot.
+    NotReady(NotReady),
+}
+
+impl Link {
+    /// What was declared last.
+    pub fn declared(&self) -> Arc<Declared> {
+        Arc::clone(&lock(&self.state).declared)
+    }
+
+    /// Whether requests may use it now.
+    pub fn gate(&self) -> (Gate, Option<Arc<Connection>>) {
+        let state = lock(&self.state);
+        match &state.settled {
+            Some((uid, generation, usability))
+                if *uid == state.declared.uid && *generation == state.declared.generation =>
+            {
+                match usability {
+                    Usability::Usable { connection, inputs } => {
+                        (Gate::Open { inputs: inputs.clone() }, Some(Arc::clone(connection)))
+                    }
+                    Usability::NotReady(not_ready) => (Gate::NotReady(not_ready.clone()), None),
+                }
+            }
+            _ => (Gate::Checking, None),
+        }
+    }
+
+    /// Notes where a pass over the provider came to. Says whether that is news to its requests.
+    pub fn settle(&self, declared: &Declared, usability: Usability) -> bool {
+        let mut state = lock(&self.state);
+        let news = match (&state.settled, &usability) {
+            (
+                Some((uid, generation, Usability::Usable { inputs: before, .. })),
+                Usability::Usable { inputs, .. },
+            ) => before != inputs || *uid != declared.uid || *generation != declared.generation,
+            (Some((uid, generation, Usability::NotReady(before))), Usability::NotReady(now)) => {
+                before != now || *uid != declared.uid || *generation != declared.generation
+            }
+            _ => true,
+        };
+        state.settled = Some((declared.uid.clone(), declared.generation, usability));
+        news
+    }
+
+    /// The last login.
+    pub fn login(&self) -> Option<LoginRecord> {
+        lock(&self.state).login.clone()
+    }
+
+    /// Notes a login.
+    pub fn set_login(&self, login: Option<LoginRecord>) {
+        lock(&self.state).login = login;
+    }
+
+    /// Notes which Secrets it reads.
+    pub fn set_secrets(&self, secrets: BTreeSet<SecretKey>) {
+        lock(&self.state).secrets = secrets;
+    }
+}
+
+/// All providers.
+#[derive(Default)]
+pub struct Links {
+    links: Mutex<HashMap<ProviderKey, Arc<Link>>>,
+}
+
+impl Links {
+    /// One provider.
+    pub fn get(&self, key: &ProviderKey) -> Option<Arc<Link>> {
+        lock(&self.links).get(key).cloned()
+    }
+
+    /// Notes what was declared. Says whether a pass over the provider is due: not for what is
+    /// merely the operator's own write of the status.
+    pub fn declare(&self, declared: Declared, wake: impl Fn(&RequestKey) + Send + Sync + 'static) -> bool {
+        let limits = declared.spec.as_ref().map(|spec| spec.budget.clone()).unwrap_or_default();
+        let mut links = lock(&self.links);
+        let Some(link) = links.get(&declared.key) else {
+            let login = declared.status.login.clone();
+            let link = Link {
+                budget: Budget::new(&limits, wake),
+                state: Mutex::new(State {
+                    declared: Arc::new(declared.clone()),
+                    settled: None,
+                    login,
+                    secrets: BTreeSet::new(),
+                }),
+            };
+            links.insert(declared.key, Arc::new(link));
+            return true;
+        };
+        let link = Arc::clone(link);
+        drop(links);
+        let mut state = lock(&link.state);
+        let before = Arc::clone(&state.declared);
+        if newer(&before.resource_version, &declared.resource_version) {
+            return false;
+        }
+        let changed = before.uid != declared.uid || before.generation != declared.generation;
+        if before.uid != declared.uid {
+            state.login.clone_from(&declared.status.login);
+        }
+        let tampered = before.status != declared.status;
+        state.declared = Arc::new(declared);
+        drop(state);
+        if changed {
+            link.budget.set(&limits);
+        }
+        changed || tampered
+    }
+
+    /// Forgets a provider.
+    pub fn remove(&self, key: &ProviderKey) {
+        lock(&self.links).remove(key);
+    }
+
+    /// The providers that read a Secret.
+    pub fn reading(&self, secret: &SecretKey) -> Vec<ProviderKey> {
+        lock(&self.links)
+            .iter()
+            .filter(|(_, link)| lock(&link.state).secrets.contains(secret))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// All Secrets that providers read.
+    pub fn all_secrets(&self) -> BTreeSet<SecretKey> {
+        lock(&self.links)
+            .values()
+            .flat_map(|link| lock(&link.state).secrets.iter().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// All providers.
+    pub fn all(&self) -> Vec<(ProviderKey, Arc<Link>)> {
+        lock(&self.links).iter().map(|(key, link)| (key.clone(), Arc::clone(link))).collect()
+    }
+}
+
+/// Whether `a` is a later resource version than `b`. They are numbers that grow.
+pub fn newer(a: &str, b: &str) -> bool {
+    match (a.parse::<u64>(), b.parse::<u64>()) {
+        (Ok(a), Ok(b)) => a > b,
+        _ => false,
+    }
+}

@@ -1,0 +1,228 @@
+//! What the operator remembers of each request between passes. All of it can be lost: a restart
+//! begins with an empty memory and finds the rest by looking.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    key::{ProviderKey, RequestKey, SecretKey},
+    lock,
+};
+use crate::{
+    api::CredentialRequest,
+    plan::{Failure, InHand, Proof},
+    providers::Issued,
+    secret::Known,
+};
+
+/// How many replacements are remembered; more than the plan ever asks about.
+const REPLACEMENTS: usize = 16;
+
+/// What is remembered of one request.
+#[derive(Default)]
+pub struct Remembered {
+    /// The UID that all of this is about.
+    pub uid: String,
+    /// The request as the last own write left it, until the watch has caught up.
+    pub written: Option<Arc<CredentialRequest>>,
+    /// The Secret as it was last found whole or written.
+    pub known: Option<Known>,
+    /// The last that the watch told about the Secret.
+    pub heard: Option<Heard>,
+    /// Whether the Secret has to be looked at, whatever is known.
+    pub must_look: bool,
+    /// A credential that was issued and is not yet published.
+    pub in_hand: Option<InHand>,
+    /// A call to the provider that is under way, or has come back unnoticed.
+    pub call: CallState,
+    /// When damaged credentials were replaced lately.
+    pub replacements: Vec<Timestamp>,
+    /// How often in a row the API server kept a pass from ending.
+    pub hindered: u32,
+    /// When the request was first seen, for measuring.
+    pub published_once: bool,
+}
+
+/// What the watch told about a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The resource version.
+    pub version: u64,
+    /// Whether it is gone.
+    pub gone: bool,
+}
+
+/// A call to a provider.
+#[derive(Default)]
+pub enum CallState {
+    /// None.
+    #[default]
+    None,
+    /// Under way.
+    UnderWay,
+    /// It came back after the pass that made it had ended.
+    Back(Came),
+}
+
+/// What came back from a provider.
+pub enum Came {
+    /// A credential, or why there is none.
+    Issued(Result<Issued, Failure>, u64, String),
+    /// A proof, or why there is none.
+    Proof(Result<Proof, Failure>),
+}
+
+/// The memory of all requests, with the indexes that lead from other objects to them.
+#[derive(Default)]
+pub struct Memory {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    requests: HashMap<RequestKey, Remembered>,
+    refers: HashMap<RequestKey, (SecretKey, ProviderKey)>,
+    by_secret: HashMap<SecretKey, BTreeSet<RequestKey>>,
+    by_provider: HashMap<ProviderKey, BTreeSet<RequestKey>>,
+}
+
+impl Memory {
+    /// Notes what a request refers to.
+    pub fn index(&self, key: &RequestKey, secret: SecretKey, provider: ProviderKey) {
+        let mut inner = lock(&self.inner);
+        if inner.refers.get(key) == Some(&(secret.clone(), provider.clone())) {
+            return;
+        }
+        inner.unrefer(key);
+        inner.by_secret.entry(secret.clone()).or_default().insert(key.clone());
+        inner.by_provider.entry(provider.clone()).or_default().insert(key.clone());
+        inner.refers.insert(key.clone(), (secret, provider));
+    }
+
+    /// Forgets a request.
+    pub fn forget(&self, key: &RequestKey) -> Option<ProviderKey> {
+        let mut inner = lock(&self.inner);
+        inner.requests.remove(key);
+        inner.unrefer(key)
+    }
+
+    /// Works on what is remembered of a request.
+    pub fn with<T>(&self, key: &RequestKey, work: impl FnOnce(&mut Remembered) -> T) -> T {
+        work(lock(&self.inner).requests.entry(key.clone()).or_default())
+    }
+
+    /// Works on what is remembered of a request, if it is known.
+    pub fn with_known<T>(&self, key: &RequestKey, work: impl FnOnce(&mut Remembered) -> T) -> Option<T> {
+        lock(&self.inner).requests.get_mut(key).map(work)
+    }
+
+    /// The requests that name a Secret.
+    pub fn naming_secret(&self, secret: &SecretKey) -> Vec<RequestKey> {
+        listed(lock(&self.inner).by_secret.get(secret))
+    }
+
+    /// The requests that name a provider.
+    pub fn naming_provider(&self, provider: &ProviderKey) -> Vec<RequestKey> {
+        listed(lock(&self.inner).by_provider.get(provider))
+    }
+
+    /// How many requests name a provider.
+    pub fn count_naming_provider(&self, provider: &ProviderKey) -> usize {
+        lock(&self.inner).by_provider.get(provider).map_or(0, BTreeSet::len)
+    }
+
+    /// The requests of a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<RequestKey> {
+        let inner = lock(&self.inner);
+        inner.refers.keys().filter(|key| key.namespace == namespace).cloned().collect()
+    }
+
+    /// The Secrets that requests name, in one namespace or in all.
+    pub fn named_secrets(&self, namespace: Option<&str>) -> Vec<SecretKey> {
+        let inner = lock(&self.inner);
+        inner
+            .by_secret
+            .keys()
+            .filter(|key| namespace.is_none_or(|namespace| key.namespace == namespace))
+            .cloned()
+            .collect()
+    }
+
+    /// The earliest expiry of what is published, for each provider.
+    pub fn earliest_expiries(&self) -> Vec<(ProviderKey, Timestamp)> {
+        let inner = lock(&self.inner);
+        let mut earliest: HashMap<&ProviderKey, Timestamp> = HashMap::new();
+        for (key, (_, provider)) in &inner.refers {
+            let expires_at = inner
+                .requests
+                .get(key)
+                .and_then(|remembered| remembered.known.as_ref())
+                .and_then(|known| known.credential.expires_at);
+            if let Some(at) = expires_at {
+                earliest.entry(provider).and_modify(|least| *least = at.min(*least)).or_insert(at);
+            }
+        }
+        earliest.into_iter().map(|(provider, at)| (provider.clone(), at)).collect()
+    }
+
+    /// Notes that the watch told about a Secret. Says whether that is news to the request.
+    pub fn heard(&self, key: &RequestKey, heard: Heard) -> bool {
+        let mut inner = lock(&self.inner);
+        let Some(remembered) = inner.requests.get_mut(key) else {
+            return false;
+        };
+        let known = remembered.known.as_ref().and_then(|known| known.resource_version.parse::<u64>().ok());
+        let news = match known {
+            Some(known) => heard.version > known,
+            None => true,
+        };
+        if remembered.heard.as_ref().is_none_or(|before| before.version < heard.version) {
+            remembered.heard = Some(heard);
+        }
+        news
+    }
+}
+
+impl Inner {
+    fn unrefer(&mut self, key: &RequestKey) -> Option<ProviderKey> {
+        let (secret, provider) = self.refers.remove(key)?;
+        if let Some(keys) = self.by_secret.get_mut(&secret) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_secret.remove(&secret);
+            }
+        }
+        if let Some(keys) = self.by_provider.get_mut(&provider) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_provider.remove(&provider);
+            }
+        }
+        Some(provider)
+    }
+}
+
+impl Remembered {
+    /// Forgets everything when the request is another one of the same name.
+    pub fn about(&mut self, uid: &str) -> &mut Self {
+        if self.uid != uid {
+            *self = Remembered { uid: uid.to_owned(), heard: self.heard.take(), ..Remembered::default() };
+        }
+        self
+    }
+
+    /// Notes a replacement of a damaged credential.
+    pub fn replaced(&mut self, at: Timestamp) {
+        self.replacements.push(at);
+        let surplus = self.replacements.len().saturating_sub(REPLACEMENTS);
+        self.replacements.drain(..surplus);
+    }
+}
+
+fn listed(keys: Option<&BTreeSet<RequestKey>>) -> Vec<RequestKey> {
+    keys.into_iter().flatten().cloned().collect()
+}

@@ -1,0 +1,24 @@
+//! The hands: watch, observe, act, record. What is done is decided in [`crate::plan`].
+//!
+//! One pass for one request is [`reconcile::pass`]; [`run`] wires watches to passes.
+
+pub mod act;
+pub mod budget;
+pub mod context;
+pub mod key;
+pub mod link;
+pub mod memory;
+pub mod observe;
+pub mod provider_pass;
+pub mod reconcile;
+pub mod record;
+pub mod run;
+pub mod watch;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks. A panic elsewhere while the lock was held concerns one object; everybody else goes on
+/// with what is there.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,141 @@
+//! One pass over one request, from the outside: its slot, its deadline, and what becomes of it when
+//! it fails.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    ResourceExt,
+    core::DeserializeGuard,
+    runtime::controller::Action,
+};
+
+use super::{
+    act::{self, PassError},
+    context::Context,
+    key::RequestKey,
+    observe::Pass,
+    record, watch,
+};
+use crate::{
+    api::CredentialRequest,
+    clock,
+    plan::{Decision, Wait, plan},
+};
+
+/// More steps than any pass takes: a plan that goes round in circles is a defect.
+const STEPS: usize = 24;
+
+/// What a pass says about the next one.
+pub type Next = Result<Action, std::convert::Infallible>;
+
+/// Makes a pass, whatever happens in it.
+pub async fn reconcile(request: Arc<DeserializeGuard<CredentialRequest>>, context: Arc<Context>) -> Next {
+    let Some(key) = watch::request_key(kube::Resource::meta(request.as_ref())) else {
+        return Ok(Action::await_change());
+    };
+    // Closed only when the operator ends.
+    let Ok(slot) = Arc::clone(&context.slots).acquire_owned().await else {
+        return Ok(Action::await_change());
+    };
+    let started = clock::monotonic();
+    // A task of its own: a panic in it ends it and nothing else.
+    let task = tokio::spawn(within_deadline(Arc::clone(&request), Arc::clone(&context)));
+    let (outcome, action) = match task.await {
+        Ok((outcome, action)) => (outcome, action),
+        Err(error) => {
+            tracing::error!(request = %key, %error, "a pass panicked");
+            ("panic", record::panicked(&context, &key, &request).await)
+        }
+    };
+    context.metrics.pass(outcome, started.elapsed());
+    drop(slot);
+    Ok(action)
+}
+
+async fn within_deadline(
+    request: Arc<DeserializeGuard<CredentialRequest>>,
+    context: Arc<Context>,
+) -> (&'static str, Action) {
+    let deadline = context.settings.pass_deadline;
+    let request = match &request.0 {
+        Ok(request) => Arc::new(request.clone()),
+        Err(error) => return ("undecodable", record::undecodable(&context, error).await),
+    };
+    let key = RequestKey { namespace: request.namespace().unwrap_or_default(), name: request.name_any() };
+    let result = tokio::time::timeout(deadline, pass(&request, &context)).await;
+    let hindered = |context: &Context| {
+        context.memory.with(&key, |remembered| {
+            // What became of a write is not known: look before the next one.
+            remembered.must_look |= remembered.known.is_some();
+            remembered.hindered = remembered.hindered.saturating_add(1);
+            Action::requeue(Duration::from_millis(250 << remembered.hindered.min(8)))
+        })
+    };
+    match result {
+        Ok(Ok(action)) => {
+            context.memory.with_known(&key, |remembered| remembered.hindered = 0);
+            ("settled", action)
+        }
+        Ok(Err(PassError::Conflict)) => ("conflict", hindered(&context)),
+        Ok(Err(PassError::NamespaceTerminating)) => ("settled", Action::requeue(Duration::from_secs(60))),
+        Ok(Err(error @ PassError::Api(_))) => {
+            tracing::warn!(request = %key, %error, "a pass could not be finished");
+            ("error", hindered(&context))
+        }
+        Err(_) => {
+            tracing::warn!(request = %key, ?deadline, "a pass took too long and was given up");
+            ("timeout", hindered(&context))
+        }
+    }
+}
+
+/// One pass: observe, then plan and act in turns, then record.
+async fn pass(request: &Arc<CredentialRequest>, context: &Arc<Context>) -> Result<Action, PassError> {
+    let Some(mut pass) = Pass::begin(context, request) else {
+        return Ok(Action::await_change());
+    };
+    panic_on_purpose(context, &pass.key);
+    let mut decision = plan(&pass.seen, clock::now());
+    for _ in 0..STEPS {
+        let Decision::Do(step) = decision else { break };
+        tracing::debug!(request = %pass.key, ?step, "acting");
+        act::act(&mut pass, step).await?;
+        decision = plan(&pass.seen, clock::now());
+    }
+    pass.permit = None;
+    let waits_for = match &decision {
+        Decision::Wait(wait) => Some(wait.reason),
+        _ => None,
+    };
+    act::leave_queue(&pass, waits_for);
+    record::record(&mut pass, &decision).await?;
+    Ok(wake_up(&decision))
+}
+
+/// When to look again. Nothing is asked for where a change or a call reports back by itself; once
+/// in a while everything is looked at all the same.
+fn wake_up(decision: &Decision) -> Action {
+    const ONCE_IN_A_WHILE: Duration = Duration::from_hours(1);
+    match decision {
+        Decision::Wait(Wait { until: Some(until), .. }) => {
+            let wait = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
+            Action::requeue(wait.min(ONCE_IN_A_WHILE))
+        }
+        Decision::LetGo => Action::await_change(),
+        Decision::Do(_) => {
+            tracing::error!(?decision, "a plan does not come to an end");
+            Action::requeue(Duration::from_secs(60))
+        }
+        Decision::Wait(_) | Decision::Stop(_) => Action::requeue(ONCE_IN_A_WHILE),
+    }
+}
+
+/// Lets tests see what a panic does to others.
+fn panic_on_purpose(context: &Context, key: &RequestKey) {
+    #[cfg(debug_assertions)]
+    if context.settings.panic_at.as_deref() == Some(key.to_string().as_str()) {
+        panic!("asked to panic at {key}");
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = (context, key);
+}

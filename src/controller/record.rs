@@ -1,0 +1,225 @@
+//! Record: write the status once, and only when it has changed; tell people in events.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+    core::{DeserializeGuard, DynamicObject, ObjectMeta, error_boundary::InvalidObject},
+    runtime::{
+        controller::Action,
+        events::{Event, EventType},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use super::{
+    act::{self, PassError},
+    context::Context,
+    key::RequestKey,
+    observe::Pass,
+};
+use crate::{
+    api::{CredentialRequest, CredentialRequestStatus, FIELD_MANAGER, Reason, condition},
+    clock,
+    plan::{Decision, backoff, report, schedule},
+};
+
+/// Writes down where a pass came to.
+///
+/// # Errors
+/// Those of the API server. A request that is gone is none.
+pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassError> {
+    let old = pass.request.status.clone().unwrap_or_default();
+    let Some(report) = report::report(&pass.seen, decision, &old, clock::now()) else {
+        return Ok(());
+    };
+    if report.status != old {
+        write(&pass.context, &pass.key, &pass.request, &report.status).await?;
+    }
+    for note in report.events {
+        tell(&pass.context, pass.request.as_ref(), note);
+    }
+    Ok(())
+}
+
+async fn write(
+    context: &Context,
+    key: &RequestKey,
+    request: &CredentialRequest,
+    status: &CredentialRequestStatus,
+) -> Result<(), PassError> {
+    let api: Api<CredentialRequest> = Api::namespaced(context.client.clone(), &key.namespace);
+    let old = request.status.clone().unwrap_or_default();
+    let written = patch_status(&api, &request.metadata, &old, status).await?;
+    if let Some(written) = written {
+        context.memory.with(key, |remembered| remembered.written = Some(Arc::new(written)));
+    }
+    Ok(())
+}
+
+/// Patches the status of an object that has not changed since it was read. `None` when it is gone.
+///
+/// # Errors
+/// Those of the API server; `409` when the object has changed.
+pub async fn patch_status<K, S>(api: &Api<K>, object: &ObjectMeta, old: &S, new: &S) -> Result<Option<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    S: Serialize,
+{
+    let body = json!({
+        "metadata": {"resourceVersion": object.resource_version, "uid": object.uid},
+        "status": difference(
+            &serde_json::to_value(old).map_err(kube::Error::SerdeError)?,
+            &serde_json::to_value(new).map_err(kube::Error::SerdeError)?,
+        ),
+    });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch_status(object.name.as_deref().unwrap_or_default(), &params, &Patch::Merge(&body)).await {
+        Ok(written) => Ok(Some(written)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The merge patch (RFC 7386) that leads from one value to another.
+fn difference(old: &Value, new: &Value) -> Value {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return new.clone();
+    };
+    let mut patch = Map::new();
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in new {
+        match old.get(key) {
+            Some(before) if before == value => {}
+            Some(before) => drop(patch.insert(key.clone(), difference(before, value))),
+            None => drop(patch.insert(key.clone(), value.clone())),
+        }
+    }
+    Value::Object(patch)
+}
+
+/// Sends an event, without waiting for it.
+pub fn tell<K: Resource<DynamicType = ()>>(context: &Arc<Context>, about: &K, note: report::Note) {
+    let reference = about.object_ref(&());
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        let event = Event {
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            reason: note.reason.to_owned(),
+            note: Some(note.note),
+            action: note.action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = context.events.publish(&event, &reference).await {
+            tracing::debug!(%error, "an event could not be sent");
+        }
+    });
+}
+
+/// What becomes of a request whose pass panicked: it says so, and is tried again ever more rarely.
+pub async fn panicked(context: &Arc<Context>, key: &RequestKey, request: &DeserializeGuard<CredentialRequest>) -> Action {
+    let Ok(request) = &request.0 else { return Action::requeue(Duration::from_secs(300)) };
+    context.metrics.failure(Reason::InternalError);
+    let mut status = context
+        .memory
+        .with(key, |remembered| remembered.written.as_ref().and_then(|written| written.status.clone()))
+        .or_else(|| request.status.clone())
+        .unwrap_or_default();
+    let old = request.status.clone().unwrap_or_default();
+    let failure = act::defect();
+    let now = clock::now();
+    let attempts = status.failure.as_ref().filter(|before| before.reason == failure.reason).map_or(0, |before| before.attempts) + 1;
+    let record = crate::api::request::FailureRecord {
+        reason: failure.reason,
+        attempts,
+        last_attempt_time: now,
+        not_before: None,
+        inputs: String::new(),
+        message: failure.message,
+    };
+    let delay = backoff::delay(&record, schedule::spread(&request.uid().unwrap_or_default()), None);
+    let generation = request.metadata.generation.unwrap_or_default();
+    let works = old.conditions.iter().any(|condition| condition.type_ == condition::READY && condition.status == "True")
+        && old.expires_at.is_none_or(|at| at > now);
+    let verdict = |on: bool| {
+        if on { (true, record.reason, record.message.as_str()) } else { (false, Reason::Nominal, "") }
+    };
+    let mut conditions: Vec<Condition> = [
+        (condition::RECONCILING, verdict(!works)),
+        (condition::STALLED, verdict(false)),
+        (condition::RENEWAL_FAILING, verdict(works)),
+    ]
+    .map(|(type_, verdict)| report::condition(&old.conditions, type_, verdict, generation, now))
+    .into();
+    if !works {
+        let ready = (false, record.reason, record.message.as_str());
+        conditions.push(report::condition(&old.conditions, condition::READY, ready, generation, now));
+    } else {
+        conditions.extend(old.conditions.iter().filter(|condition| condition.type_ == condition::READY).cloned());
+    }
+    status.conditions = conditions;
+    status.observed_generation = Some(generation);
+    status.failure = Some(record);
+    if let Err(error) = write(context, key, request, &status).await {
+        tracing::warn!(request = %key, %error, "a panic could not be written down");
+    }
+    Action::requeue(delay.and_then(|delay| Duration::try_from(delay).ok()).unwrap_or(Duration::from_secs(60)))
+}
+
+/// What becomes of a stored object that cannot be read: it says so, once.
+pub async fn undecodable(context: &Arc<Context>, object: &InvalidObject) -> Action {
+    let result = say_undecodable(context, object).await;
+    if let Err(error) = result {
+        tracing::warn!(name = ?object.metadata.name, %error, "an object that cannot be read could not be told so");
+    }
+    Action::requeue(Duration::from_secs(3600))
+}
+
+async fn say_undecodable(context: &Arc<Context>, object: &InvalidObject) -> Result<(), kube::Error> {
+    let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
+        return Ok(());
+    };
+    let resource = kube::core::ApiResource::erase::<CredentialRequest>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let Some(live) = api.get_opt(name).await? else { return Ok(()) };
+    let generation = live.metadata.generation.unwrap_or_default();
+    let old: Vec<Condition> = live
+        .data
+        .pointer("/status/conditions")
+        .and_then(|conditions| serde_json::from_value(conditions.clone()).ok())
+        .unwrap_or_default();
+    // The error names the field and what kind of value it holds.
+    let words: String = object.error.chars().take(300).collect();
+    let message = format!("this version of the operator cannot read the object: {words}");
+    let now = clock::now();
+    let mut new: Vec<Condition> = [(condition::READY, false), (condition::STALLED, true)]
+        .map(|(type_, on)| report::condition(&old, type_, (on, Reason::Undecodable, &message), generation, now))
+        .into();
+    new.extend(old.iter().filter(|condition| new.iter().all(|known| known.type_ != condition.type_)).cloned().collect::<Vec<_>>());
+    let same = new.iter().all(|condition| old.contains(condition));
+    if same {
+        return Ok(());
+    }
+    tracing::warn!(%namespace, %name, "an object cannot be read");
+    let body = json!({"status": {"conditions": new, "observedGeneration": generation}});
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    api.patch_status(name, &params, &Patch::Merge(&body)).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_leads_from_old_to_new_and_is_empty_for_equals() {
+        let old = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1, 2]});
+        let new = json!({"a": 1, "b": {"c": 5}, "e": [1], "f": "x"});
+        assert_eq!(difference(&old, &new), json!({"b": {"c": 5, "d": null}, "e": [1], "f": "x"}));
+        assert_eq!(difference(&old, &old), json!({}));
+    }
+}

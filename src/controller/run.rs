@@ -1,0 +1,347 @@
+//! The wiring: watches lead to passes.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt, stream};
+use kube::{
+    Api, Client,
+    core::DeserializeGuard,
+    runtime::{
+        Config, WatchStreamExt, applier,
+        controller::ReconcileRequest,
+        reflector::{self, ObjectRef, Store},
+        watcher::{self, Event},
+    },
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::{Context, Settings, Wakes},
+    key::{ProviderKey, RequestKey, SecretKey},
+    link::Links,
+    memory::Memory,
+    provider_pass, reconcile, watch,
+};
+use crate::{
+    api::{ClusterCredentialProvider, CredentialProvider, CredentialRequest},
+    metrics::Metrics,
+    server::Readiness,
+};
+
+/// A guarded request, as the watch delivers it.
+type Guarded = DeserializeGuard<CredentialRequest>;
+
+/// The operator, ready to run.
+pub struct Operator {
+    context: Arc<Context>,
+    readiness: Readiness,
+    requests: mpsc::UnboundedReceiver<RequestKey>,
+    providers: mpsc::UnboundedReceiver<ProviderKey>,
+    secrets: mpsc::UnboundedReceiver<SecretKey>,
+}
+
+impl Operator {
+    /// An operator that has not begun yet.
+    pub fn new(client: Client, settings: Settings) -> Self {
+        let (request_wakes, requests) = mpsc::unbounded_channel();
+        let (provider_wakes, providers) = mpsc::unbounded_channel();
+        let (secret_wakes, secrets) = mpsc::unbounded_channel();
+        let reporter = kube::runtime::events::Reporter {
+            controller: "credential-operator".to_owned(),
+            instance: std::env::var("HOSTNAME").ok(),
+        };
+        let context = Context {
+            events: kube::runtime::events::Recorder::new(client.clone(), reporter),
+            client,
+            slots: Arc::new(tokio::sync::Semaphore::new(settings.concurrency)),
+            settings,
+            memory: Memory::default(),
+            links: Links::default(),
+            namespaces: watch::Namespaces::default(),
+            metrics: Metrics::default(),
+            wakes: Wakes { requests: request_wakes, providers: provider_wakes, secrets: secret_wakes },
+        };
+        Operator {
+            context: Arc::new(context),
+            readiness: Readiness::default(),
+            requests,
+            providers,
+            secrets,
+        }
+    }
+
+    /// What all passes share.
+    pub fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
+    }
+
+    /// What is still pending.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Runs until told to stop; then lets passes under way end.
+    pub async fn run(self, stop: CancellationToken) {
+        let Operator { context, readiness, requests, providers, secrets } = self;
+        let scopes = scopes(&context.settings);
+        let mut tasks = JoinSet::new();
+
+        // Whoever makes passes over requests has to know providers and namespaces first.
+        let mut first = JoinSet::new();
+        let ready = readiness.pending("namespaces", &mut first);
+        tasks.spawn(watch::follow_namespaces(Arc::clone(&context), ready));
+        let ready = readiness.pending("clustercredentialproviders", &mut first);
+        let mut config = watcher::Config::default();
+        if let Some(selector) = &context.settings.provider_selector {
+            config = config.labels(selector);
+        }
+        let api = Api::<DeserializeGuard<ClusterCredentialProvider>>::all(context.client.clone());
+        tasks.spawn(watch::follow_providers(Arc::clone(&context), api, config, ready));
+        for scope in &scopes {
+            let ready = readiness.pending(&format!("credentialproviders{}", within(scope)), &mut first);
+            let api: Api<DeserializeGuard<CredentialProvider>> = scoped(&context.client, scope);
+            tasks.spawn(watch::follow_providers(Arc::clone(&context), api, watcher::Config::default(), ready));
+            let ready = readiness.pending(&format!("secrets{}", within(scope)), &mut first);
+            tasks.spawn(watch::follow_secrets(Arc::clone(&context), scope.clone(), None, ready));
+        }
+        tasks.spawn(make_provider_passes(Arc::clone(&context), providers, stop.clone()));
+        tasks.spawn(watch_single_secrets(Arc::clone(&context), secrets));
+        let begun = async { while first.join_next().await.is_some() {} };
+        if stop.run_until_cancelled(begun).await.is_none() {
+            return;
+        }
+
+        let mut passes = JoinSet::new();
+        let mut senders = HashMap::new();
+        for scope in scopes {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let mut pending = JoinSet::new();
+            let ready = readiness.pending(&format!("credentialrequests{}", within(&scope)), &mut pending);
+            passes.spawn(make_passes(Arc::clone(&context), scope.clone(), receiver, ready, stop.clone()));
+            senders.insert(scope, sender);
+        }
+        tasks.spawn(distribute(requests, senders));
+        // Passes end by themselves once they are told to; everything else is dropped.
+        while passes.join_next().await.is_some() {}
+        tracing::info!("all passes have ended");
+    }
+}
+
+/// The namespaces to watch, one by one, or all at once.
+fn scopes(settings: &Settings) -> BTreeSet<Option<String>> {
+    if settings.namespaces.is_empty() {
+        BTreeSet::from([None])
+    } else {
+        settings.namespaces.iter().cloned().map(Some).collect()
+    }
+}
+
+fn within(scope: &Option<String>) -> String {
+    scope.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default()
+}
+
+fn scoped<K>(client: &Client, scope: &Option<String>) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Leads wakes to where passes over their namespace are made.
+async fn distribute(
+    mut requests: mpsc::UnboundedReceiver<RequestKey>,
+    senders: HashMap<Option<String>, mpsc::UnboundedSender<RequestKey>>,
+) {
+    while let Some(key) = requests.recv().await {
+        let sender = senders.get(&None).or_else(|| senders.get(&Some(key.namespace.clone())));
+        if let Some(sender) = sender {
+            // Closed when the operator ends.
+            drop(sender.send(key));
+        }
+    }
+}
+
+/// Makes passes over the requests of one scope.
+async fn make_passes(
+    context: Arc<Context>,
+    scope: Option<String>,
+    wakes: mpsc::UnboundedReceiver<RequestKey>,
+    ready: impl FnOnce() + Send + 'static,
+    stop: CancellationToken,
+) {
+    let (store, writer) = reflector::store::<Guarded>();
+    let api: Api<Guarded> = scoped(&context.client, &scope);
+    let changes = changes(Arc::clone(&context), api, writer, ready);
+    let wakes = tokio_stream(wakes).map(|key: RequestKey| ObjectRef::new(&key.name).within(&key.namespace));
+    let queue = stream::select(changes, wakes)
+        .map(|reference| Ok::<_, watcher::Error>(ReconcileRequest::from(reference)))
+        .take_until(stop.cancelled_owned());
+    let store: Store<Guarded> = store;
+    applier(
+        |request, context| Box::pin(reconcile::reconcile(request, context)),
+        |_, error: &std::convert::Infallible, _| match *error {},
+        context,
+        store,
+        Box::pin(queue),
+        // The slots bound the passes of all scopes together; here nothing has to.
+        Config::default(),
+    )
+    // A request that is gone by now needs no pass.
+    .for_each(|_| std::future::ready(()))
+    .await;
+}
+
+/// Follows the requests of one scope into the store, and says over which a pass is due.
+fn changes(
+    context: Arc<Context>,
+    api: Api<Guarded>,
+    writer: reflector::store::Writer<Guarded>,
+    ready: impl FnOnce() + Send + 'static,
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send {
+    let config = watcher::Config::default();
+    let watched = watch::events(api, config).map(Ok::<_, watcher::Error>).modify(|request| {
+        // Large, and of no use.
+        kube::ResourceExt::managed_fields_mut(request).clear();
+    });
+    let mut ready = Some(ready);
+    let mut listed = BTreeSet::new();
+    let mut known: BTreeSet<RequestKey> = BTreeSet::new();
+    reflector::reflector(writer, watched).filter_map(move |event| {
+        let due = match &event {
+            Ok(Event::Apply(request) | Event::InitApply(request)) => {
+                if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
+                    listed.insert(key.clone());
+                    known.insert(key);
+                }
+                watch::request_changed(&context, request).then(|| ObjectRef::from_obj(request))
+            }
+            Ok(Event::Delete(request)) => {
+                if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
+                    known.remove(&key);
+                }
+                watch::request_gone(&context, request);
+                None
+            }
+            Ok(Event::Init) => {
+                listed.clear();
+                None
+            }
+            Ok(Event::InitDone) => {
+                for gone in known.difference(&listed) {
+                    context.memory.forget(gone);
+                }
+                known = std::mem::take(&mut listed);
+                if let Some(ready) = ready.take() {
+                    ready();
+                }
+                None
+            }
+            Err(_) => None,
+        };
+        std::future::ready(due)
+    })
+}
+
+fn tokio_stream<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+    stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|item| (item, receiver)))
+}
+
+/// Makes passes over providers: each provider one at a time, different ones side by side.
+async fn make_provider_passes(
+    context: Arc<Context>,
+    mut wakes: mpsc::UnboundedReceiver<ProviderKey>,
+    stop: CancellationToken,
+) {
+    let mut under_way: HashMap<ProviderKey, bool> = HashMap::new();
+    let mut later: tokio_util::time::DelayQueue<ProviderKey> = tokio_util::time::DelayQueue::new();
+    let mut alarms: HashMap<ProviderKey, tokio_util::time::delay_queue::Key> = HashMap::new();
+    let mut passes: JoinSet<(ProviderKey, Option<Duration>)> = JoinSet::new();
+    loop {
+        let due = tokio::select! {
+            () = stop.cancelled() => return,
+            Some(key) = wakes.recv() => Some(key),
+            Some(alarm) = later.next(), if !later.is_empty() => {
+                let key = alarm.into_inner();
+                alarms.remove(&key);
+                Some(key)
+            }
+            Some(ended) = passes.join_next(), if !passes.is_empty() => {
+                match ended {
+                    Ok((key, again)) => {
+                        let woken = under_way.remove(&key).unwrap_or(false);
+                        if let Some(alarm) = alarms.remove(&key) {
+                            later.try_remove(&alarm);
+                        }
+                        if let Some(again) = again.filter(|_| !woken) {
+                            alarms.insert(key.clone(), later.insert(key.clone(), again));
+                        }
+                        woken.then_some(key)
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a pass over a provider was aborted");
+                        None
+                    }
+                }
+            }
+            else => return,
+        };
+        let Some(key) = due else { continue };
+        if let Some(again) = under_way.get_mut(&key) {
+            *again = true;
+            continue;
+        }
+        under_way.insert(key.clone(), false);
+        let context = Arc::clone(&context);
+        passes.spawn(provider_pass_of(context, key));
+    }
+}
+
+/// A pass over a provider, within its deadline and whatever happens in it.
+async fn provider_pass_of(context: Arc<Context>, key: ProviderKey) -> (ProviderKey, Option<Duration>) {
+    let deadline = context.settings.pass_deadline;
+    let of = key.clone();
+    let pass = tokio::spawn(async move {
+        tokio::time::timeout(deadline, provider_pass::reconcile(&context, &of)).await
+    });
+    match pass.await {
+        Ok(Ok(action)) => (key, action),
+        Ok(Err(_)) => {
+            tracing::warn!(provider = %key, ?deadline, "a pass over a provider took too long and was given up");
+            (key, Some(Duration::from_secs(5)))
+        }
+        Err(error) => {
+            tracing::error!(provider = %key, %error, "a pass over a provider panicked");
+            (key, Some(Duration::from_secs(60)))
+        }
+    }
+}
+
+/// Watches Secrets that providers read in namespaces which are not served, one by one.
+async fn watch_single_secrets(context: Arc<Context>, mut wanted: mpsc::UnboundedReceiver<SecretKey>) {
+    let mut watched: HashMap<SecretKey, tokio::task::AbortHandle> = HashMap::new();
+    let mut watches = JoinSet::new();
+    while let Some(key) = wanted.recv().await {
+        let needed = context.links.all_secrets();
+        watched.retain(|key, watch| {
+            let keep = needed.contains(key);
+            if !keep {
+                watch.abort();
+            }
+            keep
+        });
+        while watches.try_join_next().is_some() {}
+        if needed.contains(&key) && !watched.contains_key(&key) {
+            let (namespace, name) = (Some(key.namespace.clone()), Some(key.name.clone()));
+            let watch = watches.spawn(watch::follow_secrets(Arc::clone(&context), namespace, name, || {}));
+            watched.insert(key, watch);
+        }
+    }
+}

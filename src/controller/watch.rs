@@ -1,0 +1,326 @@
+//! What the operator watches, and whom each change concerns.
+//!
+//! Secrets are watched as metadata only and without a store: an event that concerns no request and
+//! no provider is dropped, so other people's Secrets cost no memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    context::Context,
+    key::{ProviderKey, RequestKey, SecretKey},
+    link::Declared,
+    lock,
+    memory::Heard,
+};
+use crate::api::{
+    ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
+    reference::ProviderKind, validate,
+};
+
+/// The labels of namespaces, which grants are about.
+#[derive(Default)]
+pub struct Namespaces {
+    labels: Mutex<HashMap<String, BTreeMap<String, String>>>,
+}
+
+impl Namespaces {
+    /// The labels of a namespace.
+    pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        lock(&self.labels).get(namespace).cloned().unwrap_or_default()
+    }
+
+    fn set(&self, namespace: &str, labels: BTreeMap<String, String>) -> bool {
+        lock(&self.labels).insert(namespace.to_owned(), labels.clone()) != Some(labels)
+    }
+
+    fn remove(&self, namespace: &str) {
+        lock(&self.labels).remove(namespace);
+    }
+}
+
+/// A stream of events that goes on after errors, with the usual pauses.
+pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    survive(watcher::watcher(api, config).default_backoff())
+}
+
+fn survive<K: Send>(
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+) -> impl Stream<Item = Event<K>> + Send {
+    stream.filter_map(async |event| match event {
+        Ok(event) => Some(event),
+        Err(error) => {
+            tracing::warn!(%error, "a watch failed; it is taken up again");
+            None
+        }
+    })
+}
+
+/// A change of a request. Says whether a pass is due.
+pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialRequest>) -> bool {
+    let Some(key) = request_key(request.meta()) else { return false };
+    let Ok(request) = &request.0 else { return true };
+    let secret = SecretKey {
+        namespace: key.namespace.clone(),
+        name: validate::target_name(&request.spec, &key.name),
+    };
+    let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
+    context.memory.index(&key, secret, provider);
+    // What the operator has written itself is no news.
+    let own = context.memory.with_known(&key, |remembered| {
+        remembered
+            .written
+            .as_ref()
+            .is_some_and(|written| written.resource_version() == request.resource_version())
+    });
+    own != Some(true)
+}
+
+/// A request is gone.
+pub fn request_gone(context: &Context, request: &DeserializeGuard<CredentialRequest>) {
+    let Some(key) = request_key(request.meta()) else { return };
+    if let Some(provider) = context.memory.forget(&key)
+        && let Some(link) = context.links.get(&provider)
+    {
+        link.budget.leave(&key);
+    }
+}
+
+/// The key of a request.
+pub fn request_key(meta: &kube::core::ObjectMeta) -> Option<RequestKey> {
+    Some(RequestKey { namespace: meta.namespace.clone()?, name: meta.name.clone()? })
+}
+
+/// Follows the Secrets of one namespace, or of all, or one by its name.
+pub async fn follow_secrets(
+    context: Arc<Context>,
+    namespace: Option<String>,
+    name: Option<String>,
+    ready: impl FnOnce() + Send,
+) {
+    let api: Api<PartialObjectMeta<Secret>> = match &namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    let mut config = watcher::Config::default();
+    if let Some(name) = &name {
+        config = config.fields(&format!("metadata.name={name}"));
+    }
+    let mut ready = Some(ready);
+    let mut listed = BTreeSet::new();
+    let mut stream = std::pin::pin!(events(api, config));
+    while let Some(event) = stream.next().await {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(secret) => {
+                if let Some(key) = secret_seen(&context, &secret, false) {
+                    listed.insert(key);
+                }
+            }
+            Event::InitDone => {
+                // A deletion between two lists is seen by nobody else.
+                if ready.is_none() {
+                    check_unlisted(&context, namespace.as_deref(), name.as_deref(), &listed);
+                }
+                listed = BTreeSet::new();
+                if let Some(ready) = ready.take() {
+                    ready();
+                }
+            }
+            Event::Apply(secret) => {
+                secret_seen(&context, &secret, false);
+            }
+            Event::Delete(secret) => {
+                secret_seen(&context, &secret, true);
+            }
+        }
+    }
+}
+
+/// Tells whom a Secret concerns. Returns its key when it concerns somebody.
+fn secret_seen(context: &Context, secret: &PartialObjectMeta<Secret>, gone: bool) -> Option<SecretKey> {
+    let key = SecretKey {
+        namespace: secret.metadata.namespace.clone()?,
+        name: secret.metadata.name.clone()?,
+    };
+    let version = secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
+    let requests = context.memory.naming_secret(&key);
+    for request in &requests {
+        if context.memory.heard(request, Heard { version, gone }) {
+            context.wakes.request(request);
+        }
+    }
+    let providers = context.links.reading(&key);
+    for provider in &providers {
+        context.wakes.provider(provider);
+    }
+    (!requests.is_empty() || !providers.is_empty()).then_some(key)
+}
+
+fn check_unlisted(context: &Context, namespace: Option<&str>, name: Option<&str>, listed: &BTreeSet<SecretKey>) {
+    for key in context.memory.named_secrets(namespace) {
+        if name.is_some() || listed.contains(&key) {
+            continue;
+        }
+        for request in context.memory.naming_secret(&key) {
+            context.memory.with_known(&request, |remembered| remembered.must_look = true);
+            context.wakes.request(&request);
+        }
+    }
+    for (provider, _) in context.links.all() {
+        context.wakes.provider(&provider);
+    }
+}
+
+/// Follows the labels of namespaces.
+pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Send) {
+    let mut ready = Some(ready);
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
+    let mut stream = std::pin::pin!(events(api, watcher::Config::default()));
+    while let Some(event) = stream.next().await {
+        match event {
+            Event::InitApply(namespace) | Event::Apply(namespace) => {
+                let name = namespace.name_any();
+                if context.namespaces.set(&name, namespace.metadata.labels.unwrap_or_default()) {
+                    for request in context.memory.in_namespace(&name) {
+                        context.wakes.request(&request);
+                    }
+                }
+            }
+            Event::Delete(namespace) => context.namespaces.remove(&namespace.name_any()),
+            Event::Init => {}
+            Event::InitDone => {
+                if let Some(ready) = ready.take() {
+                    ready();
+                }
+            }
+        }
+    }
+}
+
+/// An object of one of the two provider kinds.
+pub trait ProviderObject: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+    /// Which kind.
+    const KIND: ProviderKind;
+    /// Spec and status.
+    fn parts(&self) -> (ProviderSpec, ProviderStatus);
+}
+
+impl ProviderObject for ClusterCredentialProvider {
+    const KIND: ProviderKind = ProviderKind::ClusterCredentialProvider;
+
+    fn parts(&self) -> (ProviderSpec, ProviderStatus) {
+        (self.spec.clone().into(), self.status.clone().unwrap_or_default())
+    }
+}
+
+impl ProviderObject for CredentialProvider {
+    const KIND: ProviderKind = ProviderKind::CredentialProvider;
+
+    fn parts(&self) -> (ProviderSpec, ProviderStatus) {
+        (self.spec.clone().into(), self.status.clone().unwrap_or_default())
+    }
+}
+
+/// Follows the providers of one kind.
+pub async fn follow_providers<K: ProviderObject>(
+    context: Arc<Context>,
+    api: Api<DeserializeGuard<K>>,
+    config: watcher::Config,
+    ready: impl FnOnce() + Send,
+) {
+    let mut ready = Some(ready);
+    let mut listed = BTreeSet::new();
+    let mut known: BTreeSet<ProviderKey> = BTreeSet::new();
+    let mut stream = std::pin::pin!(events(api, config));
+    while let Some(event) = stream.next().await {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(provider) | Event::Apply(provider) => {
+                if let Some(declared) = declared(&provider) {
+                    let key = declared.key.clone();
+                    listed.insert(key.clone());
+                    known.insert(key.clone());
+                    provider_seen(&context, declared);
+                }
+            }
+            Event::InitDone => {
+                for gone in known.difference(&listed).cloned().collect::<Vec<_>>() {
+                    known.remove(&gone);
+                    provider_gone(&context, &gone);
+                }
+                if let Some(ready) = ready.take() {
+                    ready();
+                }
+            }
+            Event::Delete(provider) => {
+                if let Some(declared) = declared(&provider) {
+                    known.remove(&declared.key);
+                    provider_gone(&context, &declared.key);
+                }
+            }
+        }
+    }
+}
+
+fn declared<K: ProviderObject>(provider: &DeserializeGuard<K>) -> Option<Declared> {
+    let meta = provider.meta();
+    let (spec, status) = match &provider.0 {
+        Ok(provider) => {
+            let (spec, status) = provider.parts();
+            (Ok(spec), status)
+        }
+        Err(error) => (Err(error.error.clone()), ProviderStatus::default()),
+    };
+    Some(Declared {
+        key: ProviderKey { kind: K::KIND, namespace: meta.namespace.clone(), name: meta.name.clone()? },
+        uid: meta.uid.clone()?,
+        resource_version: meta.resource_version.clone()?,
+        generation: meta.generation.unwrap_or_default(),
+        spec,
+        status,
+    })
+}
+
+fn provider_seen(context: &Arc<Context>, declared: Declared) {
+    let key = declared.key.clone();
+    let before = context.links.get(&key).map(|link| link.declared());
+    let wakes = context.wakes.clone();
+    if context.links.declare(declared.clone(), move |request| wakes.request(request)) {
+        context.wakes.provider(&key);
+    }
+    // Grants are read from what was declared, without waiting for the pass over the provider.
+    if before.is_none_or(|before| before.generation != declared.generation || before.uid != declared.uid) {
+        wake_requests(context, &key);
+    }
+}
+
+fn provider_gone(context: &Context, key: &ProviderKey) {
+    context.links.remove(key);
+    context.metrics.forget_provider(&key.to_string());
+    wake_requests(context, key);
+}
+
+/// Has passes made over all requests that name a provider.
+pub fn wake_requests(context: &Context, provider: &ProviderKey) {
+    for request in context.memory.naming_provider(provider) {
+        context.wakes.request(&request);
+    }
+}

@@ -1,0 +1,152 @@
+//! The program: see `credential-operator --help`.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use credential_operator::{
+    api::crd,
+    args::{Cli, Command, LogFormat, RunArgs},
+    controller::{context::Settings, run::Operator},
+    server,
+};
+use kube::{Client, Config};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long passes under way may take to end after SIGTERM. With what else has to be done, the
+/// program ends within ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Crds => crds(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("credential-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn crds() -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    for crd in crd::all() {
+        writeln!(out, "---\n{}", crd::to_yaml(&crd)?.trim_end())?;
+    }
+    Ok(())
+}
+
+fn run(args: &RunArgs) -> anyhow::Result<()> {
+    log(args)?;
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("the TLS library was set up twice"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(operate(args))?;
+    // Calls to providers that are still under way are not waited for any longer.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    Ok(())
+}
+
+async fn operate(args: &RunArgs) -> anyhow::Result<()> {
+    let mut config = Config::infer()
+        .await
+        .context("no cluster: neither a kubeconfig (KUBECONFIG or ~/.kube/config) nor a ServiceAccount was found")?;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    let api_server = addresses(&config).await;
+    let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("--listen {}: cannot be bound", args.listen))?;
+
+    let operator = Operator::new(client, settings(args, api_server));
+    let (context, readiness) = (operator.context(), operator.readiness());
+    let stop = CancellationToken::new();
+    let served = CancellationToken::new();
+    let server = tokio::spawn(server::serve(listener, context, readiness.clone(), served.clone()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "started");
+
+    let running = tokio::spawn(operator.run(stop.clone()));
+    until_told(args.exit_with_stdin).await?;
+    tracing::info!("shutting down; passes under way may end");
+    readiness.stopping();
+    stop.cancel();
+    if tokio::time::timeout(GRACE, running).await.is_err() {
+        tracing::warn!("some passes did not end in time; they are taken up at the next start");
+    }
+    served.cancel();
+    server.abort();
+    Ok(())
+}
+
+fn settings(args: &RunArgs, api_server: Vec<IpAddr>) -> Settings {
+    Settings {
+        namespaces: args.namespaces.clone(),
+        provider_selector: args.provider_selector.clone(),
+        concurrency: usize::from(args.concurrency),
+        pass_deadline: args.pass_deadline(),
+        tenant_endpoints: args.tenant_endpoints.clone(),
+        api_server,
+        proxy_from_env: args.proxy_from_env,
+        panic_at: args.panic_at.clone(),
+    }
+}
+
+/// The API server's addresses, as far as they are known: by its URL, and as pods know it.
+async fn addresses(config: &Config) -> Vec<IpAddr> {
+    let mut hosts = vec![
+        config.cluster_url.host().map(|host| host.trim_matches(['[', ']']).to_owned()),
+        std::env::var("KUBERNETES_SERVICE_HOST").ok(),
+        Some("kubernetes.default.svc".to_owned()),
+    ];
+    let mut addresses = Vec::new();
+    for host in hosts.iter_mut().filter_map(Option::take) {
+        let lookup = tokio::time::timeout(Duration::from_secs(2), tokio::net::lookup_host((host, 443))).await;
+        if let Ok(Ok(found)) = lookup {
+            addresses.extend(found.map(|address| address.ip()));
+        }
+    }
+    addresses.dedup();
+    addresses
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn until_told(exit_with_stdin: bool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let end_of_input = async {
+        if exit_with_stdin {
+            let mut input = tokio::io::stdin();
+            let mut buffer = [0; 64];
+            while input.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = end_of_input => {}
+    }
+    Ok(())
+}
+
+fn log(args: &RunArgs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}: not understood", args.log))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Text => subscriber.init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The only place where delays after failures are chosen.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Observed, schedule};
+use crate::api::{Reason, request::FailureRecord};
+
+/// What kind of failure a reason stands for: it alone decides when the next attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody has to change something; trying again is useless before.
+    Invalid,
+    /// The login is refused or lacks a right. Trying again soon gets accounts locked.
+    Denied,
+    /// The provider refuses more credentials.
+    Quota,
+    /// The provider asked for fewer calls.
+    RateLimited,
+    /// It may work the next time.
+    Transient,
+}
+
+/// The class of a reason.
+pub fn class(reason: Reason) -> Class {
+    match reason {
+        Reason::InvalidSpec
+        | Reason::Undecodable
+        | Reason::ProviderNotFound
+        | Reason::ProviderNotReady
+        | Reason::NotAllowed
+        | Reason::Suspended
+        | Reason::TargetNotOwned
+        | Reason::TargetImmutable
+        | Reason::TargetTerminating
+        | Reason::LoginSecretNotFound
+        | Reason::LoginKeyNotFound
+        | Reason::LoginInvalid
+        | Reason::NoConsent
+        | Reason::CABundleInvalid
+        | Reason::EndpointRefused => Class::Invalid,
+        Reason::LoginRefused | Reason::Forbidden | Reason::NotOffered => Class::Denied,
+        Reason::QuotaExceeded => Class::Quota,
+        Reason::RateLimited => Class::RateLimited,
+        Reason::ProviderUnavailable
+        | Reason::Timeout
+        | Reason::TLSFailed
+        | Reason::UnexpectedAnswer
+        | Reason::VerificationFailed
+        | Reason::InternalError
+        | Reason::SecretRefused
+        | Reason::Expired
+        | Reason::TargetContested => Class::Transient,
+        // These say that things are well; as a failure they would be a defect.
+        Reason::Synced
+        | Reason::SyncedUnverified
+        | Reason::Progressing
+        | Reason::WaitingForProvider
+        | Reason::WaitingForBudget
+        | Reason::Nominal
+        | Reason::LoginWorks
+        | Reason::SkipsVerification
+        | Reason::PlainHTTP => Class::Transient,
+    }
+}
+
+/// The first delay after a transient failure.
+const FIRST: SignedDuration = SignedDuration::from_secs(1);
+/// The longest delay after a transient failure.
+const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+/// The delay after a denial. Long, because each attempt counts towards locking an account.
+const DENIED: SignedDuration = SignedDuration::from_mins(30);
+/// The first delay after a quota answer, and the longest.
+const QUOTA: (SignedDuration, SignedDuration) = (SignedDuration::from_mins(10), SignedDuration::from_hours(2));
+/// The delay after a rate limit that names none.
+const RATE_LIMITED: SignedDuration = SignedDuration::from_secs(30);
+/// How many attempts fit between a failure and the expiry of what is published.
+const ATTEMPTS_BEFORE_EXPIRY: i32 = 6;
+/// The shortest delay, however near the expiry is.
+const SHORTEST: SignedDuration = SignedDuration::from_millis(100);
+
+/// When a failed attempt is made again; never by itself when absent.
+pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let expires_at = seen.published().and_then(|published| published.expires_at);
+    let delay = delay(failure, seen.request.spread, expires_at)?;
+    let at = failure.last_attempt_time.checked_add(delay).unwrap_or(now);
+    Some(failure.not_before.map_or(at, |not_before| at.max(not_before)))
+}
+
+/// The delay after a failure, by its class, its attempts, and what there is to lose.
+pub fn delay(failure: &FailureRecord, spread: u32, expires_at: Option<Timestamp>) -> Option<SignedDuration> {
+    Some(match class(failure.reason) {
+        Class::Invalid => return None,
+        Class::Denied => schedule::spread_out(DENIED, spread, 50),
+        Class::Quota => schedule::spread_out(doubled(QUOTA.0, failure.attempts, QUOTA.1), spread, 20),
+        // A provider that named a time is asked a little after it, not by everybody at once.
+        Class::RateLimited => match failure.not_before {
+            Some(at) => schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10),
+            None => schedule::spread_out(RATE_LIMITED, spread, 50),
+        },
+        Class::Transient => {
+            let calm = schedule::spread_out(doubled(FIRST, failure.attempts, LONGEST), spread, 20);
+            match expires_at {
+                Some(at) if at > failure.last_attempt_time => {
+                    let left = at.duration_since(failure.last_attempt_time);
+                    calm.min((left / ATTEMPTS_BEFORE_EXPIRY).max(SHORTEST))
+                }
+                _ => calm,
+            }
+        }
+    })
+}
+
+fn doubled(first: SignedDuration, attempts: u32, longest: SignedDuration) -> SignedDuration {
+    let factor = 1_i32.checked_shl(attempts.saturating_sub(1).min(30)).unwrap_or(i32::MAX);
+    first.checked_mul(factor).unwrap_or(longest).min(longest)
+}
+
+/// How many replacements of damaged credentials are made without a pause.
+const REPLACEMENTS: usize = 10;
+/// Within which time.
+const REPLACEMENT_WINDOW: SignedDuration = SignedDuration::from_mins(5);
+
+/// When a damaged credential may be replaced again, if that has to wait: each replacement costs the
+/// provider a credential, and whoever damages the Secret again and again would get one each time.
+pub fn contested_until(replacements: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+    let since = now.checked_sub(REPLACEMENT_WINDOW).ok()?;
+    let recent: Vec<_> = replacements.iter().filter(|at| **at > since).collect();
+    let oldest = recent.len().checked_sub(REPLACEMENTS)?;
+    recent.get(oldest)?.checked_add(REPLACEMENT_WINDOW).ok()
+}

@@ -1,0 +1,106 @@
+//! The checks that find something to do, in the order in which they count.
+
+use jiff::Timestamp;
+
+use super::{Damage, Observed, Target, schedule};
+
+/// Something that has to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Why.
+    pub reason: Why,
+    /// How.
+    pub remedy: Remedy,
+}
+
+/// Why something has to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing was published yet, or the Secret is gone.
+    NothingPublished,
+    /// Somebody changed the Secret.
+    Damaged,
+    /// The annotation `rotate` has a new value.
+    AskedToRotate,
+    /// The request asks for something else than what is published.
+    AskedDifferently,
+    /// What is published expires.
+    Expiring,
+    /// What is published has reached `renewal.rotateEvery`.
+    Aged,
+}
+
+/// How it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// With what is still good in the Secret; the provider is not asked.
+    Repair,
+    /// With a new credential.
+    Replace,
+}
+
+type Check = fn(&Observed, Timestamp) -> Option<Finding>;
+
+/// All checks, the first that finds something counts.
+pub const MUST_ACT: &[Check] = &[
+    nothing_published,
+    damaged,
+    asked_to_rotate,
+    asked_differently,
+    expiring,
+    aged,
+];
+
+/// The first thing that has to be done, if any.
+pub fn first_finding(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    MUST_ACT.iter().find_map(|check| check(seen, now))
+}
+
+fn replace(reason: Why) -> Option<Finding> {
+    Some(Finding { reason, remedy: Remedy::Replace })
+}
+
+fn nothing_published(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    match seen.target {
+        // Somebody deleted what was there: slowed down like any other damage.
+        Target::Absent if seen.recorded.serial > 0 => replace(Why::Damaged),
+        Target::Absent | Target::Unseen | Target::Adoptable => replace(Why::NothingPublished),
+        _ => None,
+    }
+}
+
+fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    let published = seen.published()?;
+    match published.damage {
+        Damage::None => None,
+        Damage::Repairable if !schedule::is_expired(published.expires_at, now) => Some(Finding {
+            reason: Why::Damaged,
+            remedy: Remedy::Repair,
+        }),
+        Damage::Repairable | Damage::Lost => replace(Why::Damaged),
+    }
+}
+
+fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    let asked = seen.request.rotate.as_ref()?;
+    (seen.recorded.rotated.as_ref() != Some(asked)).then_some(())?;
+    replace(Why::AskedToRotate)
+}
+
+fn asked_differently(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    let wanted = seen.request.spec.as_ref().ok()?;
+    (seen.published()?.asked != wanted.digest).then_some(())?;
+    replace(Why::AskedDifferently)
+}
+
+fn expiring(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    let due = schedule::renew_at(seen, seen.published()?)?;
+    (due <= now).then_some(())?;
+    replace(Why::Expiring)
+}
+
+fn aged(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    let due = schedule::rotate_at(seen, seen.published()?)?;
+    (due <= now).then_some(())?;
+    replace(Why::Aged)
+}

@@ -1,0 +1,128 @@
+//! The plan for a provider: is it usable, and does its login have to be tested?
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{NotReady, Refusal, backoff, report};
+use crate::api::{
+    ProviderStatus, Reason, condition,
+    provider::LoginRecord,
+    request::FailureRecord,
+};
+
+/// All that is known about one provider at one moment.
+#[derive(Clone, Debug)]
+pub struct SeenProvider {
+    /// Its kind and name, for messages.
+    pub name: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// 0 to 999, derived from its UID.
+    pub spread: u32,
+    /// Its endpoint.
+    pub endpoint: Option<String>,
+    /// The versions of what its login is made with, or what is missing.
+    pub reach: Result<String, Refusal>,
+    /// The last login, or the last attempt.
+    pub login: Option<LoginRecord>,
+    /// Why the connection is not safe, where it is not.
+    pub insecure: Option<(Reason, String)>,
+    /// How many requests use it.
+    pub requests: i64,
+}
+
+/// What to do next for one provider.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ProviderDecision {
+    /// Log in once, to see whether it works.
+    TestLogin,
+    /// It can be used.
+    Usable,
+    /// It cannot be used at the moment.
+    NotUsable(NotReady),
+}
+
+/// Decides what to do next for one provider. Its login is tested once for each change of what it is
+/// made with, and again only after it failed.
+pub fn plan(seen: &SeenProvider, now: Timestamp) -> ProviderDecision {
+    let inputs = match &seen.reach {
+        Ok(inputs) => inputs,
+        Err(refusal) => {
+            return ProviderDecision::NotUsable(NotReady {
+                reason: refusal.reason,
+                message: format!("{}: {}", seen.name, refusal.message),
+                retry_at: None,
+            });
+        }
+    };
+    match &seen.login {
+        Some(login) if login.inputs == *inputs && login.reason == Reason::LoginWorks => ProviderDecision::Usable,
+        Some(login) if login.inputs == *inputs => match next_login(login, seen.spread) {
+            Some(at) if at <= now => ProviderDecision::TestLogin,
+            retry_at => ProviderDecision::NotUsable(NotReady {
+                reason: login.reason,
+                message: format!("{}: {}", seen.name, login.message.as_deref().unwrap_or("the login failed")),
+                retry_at,
+            }),
+        },
+        _ => ProviderDecision::TestLogin,
+    }
+}
+
+/// When a failed login is tried again.
+fn next_login(login: &LoginRecord, spread: u32) -> Option<Timestamp> {
+    let failure = FailureRecord {
+        reason: login.reason,
+        attempts: login.attempts,
+        last_attempt_time: login.time,
+        not_before: None,
+        inputs: String::new(),
+        message: String::new(),
+    };
+    let delay = backoff::delay(&failure, spread, None)?;
+    login.time.checked_add(delay).ok()
+}
+
+/// The status of a provider after its pass.
+pub fn report(
+    seen: &SeenProvider,
+    decision: &ProviderDecision,
+    old: &ProviderStatus,
+    now: Timestamp,
+) -> ProviderStatus {
+    let (on, reason, message) = match decision {
+        ProviderDecision::NotUsable(not_ready) => (false, not_ready.reason, not_ready.message.clone()),
+        ProviderDecision::Usable => (true, Reason::LoginWorks, "the login works".to_owned()),
+        ProviderDecision::TestLogin => (false, Reason::Progressing, "the login is being tested".to_owned()),
+    };
+    let stalled = !on
+        && matches!(
+            backoff::class(reason),
+            backoff::Class::Invalid | backoff::Class::Denied
+        );
+    let reconciling = !on && !stalled;
+    let flag = |set: bool, off: &'static str| {
+        if set { (true, reason, message.clone()) } else { (false, Reason::Nominal, off.to_owned()) }
+    };
+    let mut verdicts = vec![
+        (condition::READY, (on, reason, message.clone())),
+        (condition::RECONCILING, flag(reconciling, "nothing is under way")),
+        (condition::STALLED, flag(stalled, "nobody has to do anything")),
+    ];
+    if let Some((reason, message)) = &seen.insecure {
+        verdicts.push((condition::INSECURE, (true, *reason, message.clone())));
+    }
+    let conditions: Vec<Condition> = verdicts
+        .into_iter()
+        .map(|(type_, (on, reason, message))| {
+            report::condition(&old.conditions, type_, (on, reason, &message), seen.generation, now)
+        })
+        .collect();
+    ProviderStatus {
+        conditions,
+        observed_generation: Some(seen.generation),
+        endpoint: seen.endpoint.clone(),
+        requests: Some(seen.requests),
+        login: seen.login.clone(),
+    }
+}

@@ -1,0 +1,57 @@
+//! When a published credential is replaced.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Observed, Published};
+use crate::api::request::NextAction;
+
+/// Whether a credential is past its expiry. One without an expiry never is.
+pub fn is_expired(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    expires_at.is_some_and(|at| at <= now)
+}
+
+/// When a credential is renewed because it expires: `renewBefore` ahead of the expiry, or after two
+/// thirds of its life and up to a tenth of it later, spread by the request's UID.
+pub fn renew_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
+    let expires_at = published.expires_at?;
+    let life = expires_at.duration_since(published.issued_at);
+    let half = life / 2;
+    let before = seen.request.spec.as_ref().ok()?.renew_before;
+    let due = match before {
+        Some(before) if before <= half => expires_at.checked_sub(before).ok()?,
+        _ => {
+            let late = life.checked_mul(i32::try_from(seen.request.spread).ok()?)? / 10_000;
+            published.issued_at.checked_add(life * 2 / 3).ok()?.checked_add(late).ok()?
+        }
+    };
+    Some(due.min(expires_at))
+}
+
+/// When a credential is replaced because `rotateEvery` says so.
+pub fn rotate_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
+    let every = seen.request.spec.as_ref().ok()?.rotate_every?;
+    published.issued_at.checked_add(every).ok()
+}
+
+/// What happens next to a published credential in which nothing is wrong, and when.
+pub fn next_replacement(seen: &Observed, published: &Published) -> Option<(Timestamp, NextAction)> {
+    let renewal = renew_at(seen, published).map(|at| (at, NextAction::Renew));
+    let rotation = rotate_at(seen, published).map(|at| (at, NextAction::Rotate));
+    [renewal, rotation].into_iter().flatten().min_by_key(|(at, _)| *at)
+}
+
+/// The spread of a request, 0 to 999, from its UID. Stable over restarts, and different for
+/// requests that were created together.
+pub fn spread(uid: &str) -> u32 {
+    // FNV-1a: any even distribution does, and it must never change between versions.
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    u32::try_from((hash >> 32) % 1000).unwrap_or_default()
+}
+
+/// A length of time and up to a fraction of it more, by the request's spread.
+pub fn spread_out(base: SignedDuration, spread: u32, percent: i32) -> SignedDuration {
+    let spread = i32::try_from(spread).unwrap_or_default();
+    base + base / 100 * percent / 1000 * spread
+}

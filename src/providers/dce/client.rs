@@ -1,0 +1,154 @@
+//! The calls to DCE.
+
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::{Config, TokenAsk, jwt::Claims, token};
+use crate::{
+    api::Reason,
+    clock,
+    plan::{Failure, Proof, Refusal},
+    providers::{
+        Issued, LoginValues,
+        http::{Answer, Call, HttpClient, failed},
+    },
+    secret::SecretData,
+};
+
+/// The path that all calls share (DCE documentation, request example).
+const API: [&str; 3] = ["apis", "ghippo.io", "v1alpha1"];
+
+/// The longest AK or SK that is believed. Real ones are UUIDs.
+const LONGEST_KEY: usize = 1024;
+
+/// Talks to one DCE with one AK/SK pair.
+pub struct Client {
+    http: HttpClient,
+    ak: SecretString,
+    sk: SecretString,
+}
+
+/// The part of `GET current-user` that matters (DCE's OpenAPI, `ghippo`).
+#[derive(Deserialize)]
+struct CurrentUser {
+    username: Option<String>,
+}
+
+impl Client {
+    /// A client; `login` holds AK and SK.
+    ///
+    /// # Errors
+    /// `LoginInvalid` when one of the two cannot be a key.
+    pub fn new(config: &Config, http: HttpClient, login: LoginValues) -> Result<Self, Refusal> {
+        let [ak, sk] = <[SecretString; 2]>::try_from(login)
+            .map_err(|_| Refusal::new(Reason::LoginInvalid, "the login needs an AK and an SK"))?;
+        for (key, value) in config.login_keys().iter().zip([&ak, &sk]) {
+            let value = value.expose_secret();
+            let plausible = !value.is_empty() && value.len() <= LONGEST_KEY && value.chars().all(|char| char.is_ascii_graphic());
+            if !plausible {
+                return Err(Refusal::new(
+                    Reason::LoginInvalid,
+                    format!("the value under key {} ({}) is empty, longer than {LONGEST_KEY} bytes, or has characters that no key has", key.key, key.field),
+                ));
+            }
+        }
+        Ok(Client { http, ak, sk })
+    }
+
+    /// Asks for a token of the shortest life and forgets it: DCE has no other way to try an AK/SK
+    /// pair.
+    ///
+    /// # Errors
+    /// As [`Self::issue_token`].
+    pub async fn test_login(&self) -> Result<(), Failure> {
+        self.issue_token(&TokenAsk { cycle: 1 }).await.map(drop)
+    }
+
+    /// `GET token?ak=&sk=&cycle=`. `cycle` is always sent: before 0.13 it was required.
+    ///
+    /// # Errors
+    /// `LoginRefused`, `NotOffered` where DCE has no such endpoint, and those of any call.
+    pub async fn issue_token(&self, ask: &TokenAsk) -> Result<Issued, Failure> {
+        let cycle = ask.cycle.to_string();
+        let answer = self
+            .http
+            .send(Call {
+                method: Method::GET,
+                path: &[API[0], API[1], API[2], "token"],
+                query: &[("ak", self.ak.expose_secret()), ("sk", self.sk.expose_secret()), ("cycle", &cycle)],
+                bearer: None,
+            })
+            .await?;
+        if answer.status != StatusCode::OK {
+            return Err(refused_token(&answer));
+        }
+        token::read(&answer.body, ask.cycle, self.endpoint(), clock::now())
+    }
+
+    /// `GET current-user` with the token.
+    ///
+    /// # Errors
+    /// Those of any call. A token that is refused is no error but [`Proof::Refused`].
+    pub async fn verify_token(&self, data: &SecretData) -> Result<Proof, Failure> {
+        let token = data
+            .text("token")
+            .ok_or_else(|| failed(Reason::InternalError, "there is no token to verify"))?;
+        let answer = self
+            .http
+            .send(Call { method: Method::GET, path: &[API[0], API[1], API[2], "current-user"], query: &[], bearer: Some(token) })
+            .await?;
+        match answer.status {
+            StatusCode::OK => proof(&answer, token),
+            // Older versions, and gateways that do not let it through.
+            StatusCode::NOT_FOUND => Ok(Proof::Impossible),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Proof::Refused),
+            _ => Err(answer.failure("DCE")),
+        }
+    }
+
+    fn endpoint(&self) -> &Url {
+        self.http.endpoint()
+    }
+}
+
+/// Why there is no token. Access to DCE is checked at its gateway, which answers in plain text,
+/// while DCE itself answers in JSON.
+fn refused_token(answer: &Answer) -> Failure {
+    const GONE: &str = "this DCE has no token endpoint (it was removed in ghippo 0.14): there, an access key from the \
+                        Personal Center is itself the bearer token; create one there and remove this request";
+    match answer.status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE | StatusCode::NOT_IMPLEMENTED => {
+            failed(Reason::NotOffered, GONE)
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !answer.is_json => failed(
+            Reason::LoginRefused,
+            format!(
+                "DCE's gateway refuses the login (HTTP {}): the AK/SK pair is wrong or disabled, or {GONE}",
+                answer.status.as_u16()
+            ),
+        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
+            Reason::LoginRefused,
+            format!("DCE refuses the AK/SK pair (HTTP {}): it is wrong or disabled", answer.status.as_u16()),
+        ),
+        _ => answer.failure("DCE"),
+    }
+}
+
+/// Whether the answer speaks of the user that the token is for.
+fn proof(answer: &Answer, token: &str) -> Result<Proof, Failure> {
+    let user: CurrentUser = serde_json::from_slice(&answer.body).map_err(|_| {
+        failed(Reason::UnexpectedAnswer, "DCE's self-test answers with something that is no user; check the endpoint")
+    })?;
+    let stated = Claims::read(token).and_then(|claims| claims.preferred_username);
+    match (user.username, stated) {
+        (Some(user), Some(stated)) if user != stated => Err(failed(
+            Reason::UnexpectedAnswer,
+            "DCE's self-test speaks of another user than the token",
+        )),
+        (Some(_), _) => Ok(Proof::Given),
+        (None, _) => Err(failed(Reason::UnexpectedAnswer, "DCE's self-test names no user; check the endpoint")),
+    }
+}

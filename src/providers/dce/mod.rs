@@ -1,0 +1,15 @@
+//! DaoCloud Enterprise 5.0, module `ghippo`.
+//!
+//! Before 0.14 an AK/SK pair is exchanged for a token (DCE documentation, "Access key", section
+//! "Generate token based on key pair"). See the `README.md` in this folder.
+
+pub mod client;
+pub mod config;
+pub mod jwt;
+pub mod token;
+
+pub use client::Client;
+pub use config::{Config, TokenAsk};
+
+#[cfg(test)]
+mod tests;

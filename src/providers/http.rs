@@ -1,0 +1,300 @@
+//! The one hardened HTTP client for all providers.
+//!
+//! Times are bounded (connecting, silence, and all together), so are header and body; redirects are
+//! not followed, since they would carry the login to another host; proxy variables are ignored
+//! unless a flag says otherwise; and no error of it holds a URL, a header or a body: some systems
+//! take secrets in the query string.
+
+use std::{error::Error, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::{
+    Certificate, Method, StatusCode,
+    header::{self, HeaderMap},
+    redirect::Policy,
+};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::guard::{Guard, GuardedResolver, NotPermitted};
+use crate::{
+    api::Reason,
+    clock,
+    plan::{Failure, Refusal},
+};
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How long a call may take in all.
+pub const TOTAL: Duration = Duration::from_secs(10);
+/// The largest body that is read. Headers are bounded by the HTTP library (about 400 KiB).
+const LARGEST_BODY: usize = 1024 * 1024;
+/// The longest that a provider can ask to be left alone.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// How a server is reached.
+#[derive(Clone, Debug, Default)]
+pub struct HttpSettings {
+    /// The certificates to trust, as PEM, instead of the public ones.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Whether the server's certificate is not checked.
+    pub skip_verify: bool,
+    /// Where the connection may lead; anywhere when absent.
+    pub guard: Option<Guard>,
+    /// Whether the proxy variables of the environment are heeded.
+    pub proxy_from_env: bool,
+}
+
+/// A client for one server.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: reqwest::Client,
+    endpoint: Url,
+    guard: Option<Guard>,
+}
+
+/// A call.
+pub struct Call<'a> {
+    /// The method.
+    pub method: Method,
+    /// The segments below the endpoint's path; encoded here, so that a name with a slash in it
+    /// stays one segment.
+    pub path: &'a [&'a str],
+    /// The query.
+    pub query: &'a [(&'a str, &'a str)],
+    /// A bearer token.
+    pub bearer: Option<&'a str>,
+}
+
+/// An answer, whatever its status.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// Whether the body says that it is JSON.
+    pub is_json: bool,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<SignedDuration>,
+    /// The body. It may hold secrets, so it is wiped and cannot be printed.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl HttpClient {
+    /// A client for the server at `endpoint`.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub fn new(endpoint: &Url, settings: HttpSettings) -> Result<Self, Refusal> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .timeout(TOTAL)
+            .redirect(Policy::none())
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(16)
+            .referer(false)
+            .user_agent(concat!("credential-operator/", env!("CARGO_PKG_VERSION")))
+            .tls_danger_accept_invalid_certs(settings.skip_verify);
+        if !settings.proxy_from_env {
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = &settings.ca_pem {
+            builder = builder.tls_certs_only(certificates(pem)?);
+        }
+        if let Some(guard) = &settings.guard {
+            builder = builder.dns_resolver(GuardedResolver(guard.clone()));
+        }
+        let client = builder
+            .build()
+            .map_err(|_| Refusal::new(Reason::CABundleInvalid, "the certificates to trust could not be used"))?;
+        Ok(HttpClient { client, endpoint: endpoint.clone(), guard: settings.guard })
+    }
+
+    /// Makes a call.
+    ///
+    /// # Errors
+    /// `Timeout`, `TLSFailed`, `EndpointRefused`, `ProviderUnavailable` when there was no answer;
+    /// `UnexpectedAnswer` when it was too large.
+    pub async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        let url = self.url(&call);
+        if let Some(guard) = &self.guard
+            && !guard.permits_literal(&url)
+        {
+            return Err(not_permitted());
+        }
+        let mut request = self
+            .client
+            .request(call.method, url)
+            .header(header::ACCEPT, "application/json");
+        if let Some(token) = call.bearer {
+            request = request.bearer_auth(token);
+        }
+        let mut response = request.send().await.map_err(|error| failure(&error))?;
+        let (is_json, retry_after) = facts(response.headers());
+        let status = response.status();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(failed(Reason::UnexpectedAnswer, "the answer is larger than 1 MiB"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, is_json, retry_after, body })
+    }
+
+    /// The base URL.
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    fn url(&self, call: &Call<'_>) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(call.path);
+        }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
+        url
+    }
+}
+
+impl Answer {
+    /// What the status says, where it is the same for all systems: answers that are no success.
+    /// `who` names the system, such as `DCE`.
+    pub fn failure(&self, who: &str) -> Failure {
+        let status = self.status.as_u16();
+        let (reason, says) = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (Reason::RateLimited, "asks for fewer calls"),
+            StatusCode::UNAUTHORIZED => (Reason::LoginRefused, "refuses the login"),
+            StatusCode::FORBIDDEN => (Reason::Forbidden, "accepts the login but does not let it do this"),
+            _ if self.status.is_redirection() => (Reason::UnexpectedAnswer, "points to another address, which is not followed; correct the endpoint"),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => (Reason::Timeout, "or a gateway before it ran out of time"),
+            _ if self.status.is_server_error() => (Reason::ProviderUnavailable, "or a gateway before it has failed"),
+            _ => (Reason::UnexpectedAnswer, "answers something else than was expected"),
+        };
+        Failure {
+            reason,
+            message: format!("{who} {says} (HTTP {status})"),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
+/// A failure without a time.
+pub fn failed(reason: Reason, message: impl Into<String>) -> Failure {
+    Failure { reason, message: message.into(), retry_after: None }
+}
+
+/// Reads PEM certificates.
+///
+/// # Errors
+/// When there is none, or one cannot be read.
+pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Refusal> {
+    let certificates = Certificate::from_pem_bundle(pem)
+        .map_err(|_| Refusal::new(Reason::CABundleInvalid, "the certificates to trust are no PEM certificates"))?;
+    if certificates.is_empty() {
+        return Err(Refusal::new(Reason::CABundleInvalid, "the certificates to trust hold no PEM certificate"));
+    }
+    Ok(certificates)
+}
+
+fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_json = text(header::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().contains("json"));
+    let retry_after = text(header::RETRY_AFTER).and_then(|value| retry_after(value, clock::now()));
+    (is_json, retry_after)
+}
+
+/// RFC 9110, section 10.2.3: seconds, or a date.
+fn retry_after(value: &str, now: Timestamp) -> Option<SignedDuration> {
+    let wait = match value.trim().parse::<u32>() {
+        Ok(seconds) => SignedDuration::from_secs(i64::from(seconds)),
+        Err(_) => jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp().duration_since(now),
+    };
+    Some(wait.clamp(SignedDuration::ZERO, LONGEST_RETRY_AFTER))
+}
+
+/// What became of a call that got no answer. Of the library's error only its kind is used.
+fn failure(error: &reqwest::Error) -> Failure {
+    if has_cause::<NotPermitted>(error) {
+        return not_permitted();
+    }
+    if error.is_timeout() {
+        return failed(Reason::Timeout, "the server did not answer in time");
+    }
+    if has_cause::<rustls::Error>(error) {
+        return failed(
+            Reason::TLSFailed,
+            "the server's certificate was not accepted, or it does not speak TLS; name its authorities in tls.caBundleSecretRef",
+        );
+    }
+    if error.is_connect() {
+        return failed(Reason::ProviderUnavailable, "the server could not be reached (name, address, port, or firewall)");
+    }
+    failed(Reason::ProviderUnavailable, "the connection broke before the answer was complete")
+}
+
+fn not_permitted() -> Failure {
+    failed(
+        Reason::EndpointRefused,
+        "the endpoint leads to an address that is reserved for the cluster; see the operator's flag --tenant-endpoints",
+    )
+}
+
+fn has_cause<E: Error + 'static>(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        // An I/O error hides what it wraps from `source()`.
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            if inner.is::<E>() {
+                return true;
+            }
+            cause = inner.source();
+        } else {
+            cause = error.source();
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        for (value, expected) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("99999999", Some(3600)),
+            ("Thu, 01 Jan 2026 00:01:30 GMT", Some(90)),
+            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            assert_eq!(retry_after(value, now).map(|wait| wait.as_secs()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn segments_are_encoded_and_prefixes_kept() {
+        let client = HttpClient::new(&Url::parse("https://host/prefix/").unwrap(), HttpSettings::default()).unwrap();
+        let url = client.url(&Call { method: Method::GET, path: &["a", "b/../c d"], query: &[("k", "v&w")], bearer: None });
+        assert_eq!(url.as_str(), "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let refused = certificates(pem.as_bytes())
+                .and_then(|_| HttpClient::new(&Url::parse("https://h").unwrap(), HttpSettings { ca_pem: Some(pem.into()), ..Default::default() }));
+            assert_eq!(refused.err().map(|refusal| refusal.reason), Some(Reason::CABundleInvalid), "{pem:?}");
+        }
+    }
+}

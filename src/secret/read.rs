@@ -1,0 +1,194 @@
+//! What a Secret that was read says: whose it is, what is in it, and whether it is whole.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use super::{OURS, Owner, SecretData, write};
+use crate::{
+    api::annotations,
+    plan::{Credential, Damage, Published, Target},
+};
+
+/// What the operator remembers of a Secret that it has written or found whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The Secret's UID.
+    pub uid: String,
+    /// The resource version at which all this was so.
+    pub resource_version: String,
+    /// What is known about the credential in it.
+    pub credential: Credential,
+    /// Whether the provider could not prove it.
+    pub unverified: bool,
+    /// The operator's keys.
+    pub keys: Vec<String>,
+    /// The digest of these keys and their values.
+    pub content: String,
+}
+
+impl Known {
+    /// The same for the plan.
+    pub fn published(&self, damage: Damage) -> Published {
+        Published {
+            serial: self.credential.serial,
+            issued_at: self.credential.issued_at,
+            expires_at: self.credential.expires_at,
+            asked: self.credential.asked.clone(),
+            unverified: self.unverified,
+            id: self.credential.id.clone(),
+            owner: self.credential.owner.clone(),
+            damage,
+        }
+    }
+}
+
+/// What a Secret that was read says. `before` is what was known of it, and counts more than its
+/// annotations: those are hints. `recover` derives all of the operator's keys from what is left of
+/// them, where the credential itself is whole.
+pub fn classify(
+    secret: &Secret,
+    owner: &Owner,
+    before: Option<&Known>,
+    recover: impl Fn(&SecretData, &Credential) -> Vec<SecretData>,
+) -> (Target, Option<Known>, Option<SecretData>) {
+    if let Some(target) = whose(secret, owner) {
+        return (target, None, None);
+    }
+    let remembered = before
+        .filter(|before| secret.uid().as_deref() == Some(before.uid.as_str()))
+        .cloned();
+    let Some(mut known) = remembered.or_else(|| from_annotations(secret)) else {
+        // Nothing tells what is in it: whatever it is, it cannot be trusted.
+        let known = Known {
+            uid: secret.uid().unwrap_or_default(),
+            resource_version: secret.resource_version().unwrap_or_default(),
+            credential: Credential {
+                serial: 0,
+                id: None,
+                owner: None,
+                issued_at: Timestamp::UNIX_EPOCH,
+                expires_at: Some(Timestamp::UNIX_EPOCH),
+                asked: String::new(),
+            },
+            unverified: false,
+            keys: Vec::new(),
+            content: String::new(),
+        };
+        return (written(secret, known.published(Damage::Lost)), Some(known), None);
+    };
+    known.resource_version = secret.resource_version().unwrap_or_default();
+    let found = SecretData::select(secret.data.as_ref(), known.keys.iter().map(String::as_str));
+    let whole = found.digest() == known.content;
+    if whole && write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner) {
+        let target = Target::Ours(known.published(Damage::None));
+        return (target, Some(known), None);
+    }
+    let guesses = if whole { vec![found] } else { recover(&found, &known.credential) };
+    let recovered = guesses.into_iter().find(|data| data.digest() == known.content);
+    let damage = if recovered.is_some() { Damage::Repairable } else { Damage::Lost };
+    (written(secret, known.published(damage)), Some(known), recovered)
+}
+
+/// A damaged Secret has to be written, which an immutable one cannot be.
+fn written(secret: &Secret, published: Published) -> Target {
+    if secret.immutable == Some(true) {
+        Target::Immutable(published)
+    } else {
+        Target::Ours(published)
+    }
+}
+
+/// Whose it is, where it is not simply the request's own.
+fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
+    let ours = secret
+        .owner_references()
+        .iter()
+        .any(|reference| reference.controller == Some(true) && reference.uid == owner.uid)
+        && secret.labels().get(annotations::REQUEST_UID) == Some(&owner.uid);
+    if secret.metadata.deletion_timestamp.is_some() {
+        return Some(Target::Terminating);
+    }
+    if ours {
+        return None;
+    }
+    let name = secret.name_any();
+    let controller = secret
+        .owner_references()
+        .iter()
+        .find(|reference| reference.controller == Some(true));
+    let Some(controller) = controller else {
+        let may_adopt = secret.annotations().get(annotations::ADOPT_BY) == Some(&owner.name);
+        return Some(match (may_adopt, secret.immutable) {
+            (true, Some(true)) => Target::Foreign(format!(
+                "Secret {name} may be taken over but is marked immutable; delete it, then it is created anew"
+            )),
+            (true, _) => Target::Adoptable,
+            (false, _) => Target::Foreign(format!(
+                "Secret {name} exists and does not belong to this request; choose another spec.secret.name, delete the Secret, \
+                 or let the request take it over: kubectl annotate secret {name} -n {} {}={}",
+                owner.namespace,
+                annotations::ADOPT_BY,
+                owner.name
+            )),
+        });
+    };
+    if controller.uid == owner.uid {
+        return Some(Target::Foreign(format!(
+            "Secret {name} names this request as its owner but lacks the label {}; it was not made by the operator. \
+             Delete it, or set the label to {}",
+            annotations::REQUEST_UID,
+            owner.uid
+        )));
+    }
+    let same_kind = controller.kind == "CredentialRequest";
+    Some(Target::Foreign(if same_kind && controller.name == owner.name {
+        format!("Secret {name} belongs to an earlier CredentialRequest of this name and goes away with it; nothing to do")
+    } else {
+        format!(
+            "Secret {name} belongs to {} {}; choose another spec.secret.name",
+            controller.kind, controller.name
+        )
+    }))
+}
+
+fn ours(secret: &Secret) -> BTreeMap<String, String> {
+    secret
+        .annotations()
+        .iter()
+        .filter(|(key, _)| OURS.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn has_labels(secret: &Secret, owner: &Owner) -> bool {
+    write::labels_of(owner)
+        .iter()
+        .all(|(key, value)| secret.labels().get(key) == Some(value))
+}
+
+/// What the annotations say, where nothing better is known: after a restart.
+fn from_annotations(secret: &Secret) -> Option<Known> {
+    let get = |key: &str| secret.annotations().get(key);
+    let expires_at = match get(annotations::EXPIRES_AT) {
+        Some(text) => Some(text.parse().ok()?),
+        None => None,
+    };
+    Some(Known {
+        uid: secret.uid()?,
+        resource_version: secret.resource_version()?,
+        credential: Credential {
+            serial: get(annotations::SERIAL)?.parse().ok()?,
+            id: get(annotations::CREDENTIAL_ID).cloned(),
+            owner: get(annotations::OWNER).cloned(),
+            issued_at: get(annotations::ISSUED_AT)?.parse().ok()?,
+            expires_at,
+            asked: get(annotations::ASKED)?.clone(),
+        },
+        unverified: get(annotations::UNVERIFIED).is_some_and(|value| value == "true"),
+        keys: get(annotations::KEYS)?.split(',').map(str::to_owned).collect(),
+        content: get(annotations::CONTENT)?.clone(),
+    })
+}

@@ -1,0 +1,160 @@
+//! What is written to a Secret: a POST to create it, then merge patches that carry the UID and the
+//! resource version that were read, so that a write upon something else than what was seen fails.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::ResourceExt;
+use serde_json::{Map, Value, json};
+
+use super::{Known, OURS, Owner, SecretData};
+use crate::{
+    api::{self, annotations},
+    plan::Credential,
+};
+
+/// The content of a write.
+#[derive(Clone, Debug)]
+pub struct Write<'a> {
+    /// Whose Secret it is.
+    pub owner: &'a Owner,
+    /// What is known about the credential.
+    pub credential: &'a Credential,
+    /// Whether the provider could not prove it.
+    pub unverified: bool,
+    /// The operator's keys.
+    pub data: &'a SecretData,
+}
+
+impl Write<'_> {
+    /// What is known of the Secret after this write was accepted.
+    pub fn known(&self, uid: String, resource_version: String) -> Known {
+        Known {
+            uid,
+            resource_version,
+            credential: self.credential.clone(),
+            unverified: self.unverified,
+            keys: self.data.keys().map(str::to_owned).collect(),
+            content: self.data.digest(),
+        }
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        annotations_of(self.owner, &self.known(String::new(), String::new()))
+    }
+}
+
+/// A Secret to create.
+pub fn create(write: &Write<'_>) -> Secret {
+    let data = write
+        .data
+        .iter()
+        .map(|(key, value)| (key.to_owned(), ByteString(value.to_vec())))
+        .collect();
+    Secret {
+        metadata: kube::core::ObjectMeta {
+            name: Some(write.owner.secret_name.clone()),
+            namespace: Some(write.owner.namespace.clone()),
+            labels: Some(labels_of(write.owner)),
+            annotations: Some(write.annotations()),
+            owner_references: serde_json::from_value(json!([owner_reference(write.owner)])).ok(),
+            ..Default::default()
+        },
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..Default::default()
+    }
+}
+
+/// The patch that replaces the credential in a Secret that is known.
+pub fn publish(write: &Write<'_>, known: &Known) -> Value {
+    let mut patch = content(write, &known.keys);
+    patch["metadata"]["uid"] = json!(known.uid);
+    patch["metadata"]["resourceVersion"] = json!(known.resource_version);
+    patch
+}
+
+/// The patch that writes the operator's part of a Secret again. `secret` is what was read.
+pub fn repair(write: &Write<'_>, secret: &Secret, known: &Known) -> Value {
+    publish(write, &Known {
+        uid: secret.uid().unwrap_or_default(),
+        resource_version: secret.resource_version().unwrap_or_default(),
+        ..known.clone()
+    })
+}
+
+/// The patch that takes over a Secret whose owner consents. `secret` is what was read.
+pub fn adopt(write: &Write<'_>, secret: &Secret) -> Value {
+    let mut patch = content(write, &[]);
+    let mut owners: Vec<Value> = secret
+        .owner_references()
+        .iter()
+        .filter_map(|reference| serde_json::to_value(reference).ok())
+        .collect();
+    owners.push(owner_reference(write.owner));
+    patch["metadata"]["ownerReferences"] = Value::Array(owners);
+    patch["metadata"]["uid"] = json!(secret.uid());
+    patch["metadata"]["resourceVersion"] = json!(secret.resource_version());
+    patch
+}
+
+fn content(write: &Write<'_>, before: &[String]) -> Value {
+    let mut data = Map::new();
+    for key in before {
+        data.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in write.data.iter() {
+        data.insert(key.to_owned(), json!(BASE64_STANDARD.encode(value)));
+    }
+    let mut notes: Map<String, Value> = OURS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
+    for (key, value) in write.annotations() {
+        notes.insert(key, json!(value));
+    }
+    json!({
+        "metadata": {"labels": labels_of(write.owner), "annotations": notes},
+        "data": data,
+    })
+}
+
+/// The labels of a published Secret.
+pub(super) fn labels_of(owner: &Owner) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (annotations::MANAGED_BY.0.to_owned(), annotations::MANAGED_BY.1.to_owned()),
+        (annotations::REQUEST_UID.to_owned(), owner.uid.clone()),
+    ])
+}
+
+/// The annotations of a published Secret.
+pub(super) fn annotations_of(owner: &Owner, known: &Known) -> BTreeMap<String, String> {
+    let credential = &known.credential;
+    let mut notes = BTreeMap::from([
+        (annotations::REQUEST, owner.name.clone()),
+        (annotations::SERIAL, credential.serial.to_string()),
+        (annotations::PROVIDER, owner.provider.clone()),
+        (annotations::CREDENTIAL, owner.credential.clone()),
+        (annotations::ISSUED_AT, credential.issued_at.to_string()),
+        (annotations::ASKED, credential.asked.clone()),
+        (annotations::KEYS, known.keys.join(",")),
+        (annotations::CONTENT, known.content.clone()),
+    ]);
+    let optional = [
+        (annotations::CREDENTIAL_ID, credential.id.clone()),
+        (annotations::OWNER, credential.owner.clone()),
+        (annotations::EXPIRES_AT, credential.expires_at.map(|at| at.to_string())),
+        (annotations::UNVERIFIED, known.unverified.then(|| "true".to_owned())),
+    ];
+    notes.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    notes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn owner_reference(owner: &Owner) -> Value {
+    json!({
+        "apiVersion": format!("{}/{}", api::GROUP, api::VERSION),
+        "kind": "CredentialRequest",
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
