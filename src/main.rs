@@ -69,12 +69,14 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("--listen {}: cannot be bound", args.listen))?;
 
+    let listening = listener.local_addr().context("the address of --listen cannot be read")?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, %listening, "started");
+
     let operator = Operator::new(client, settings(args, api_server));
     let (context, readiness) = (operator.context(), operator.readiness());
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
     let server = tokio::spawn(server::serve(listener, context, readiness.clone(), served.clone()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, "started");
 
     let running = tokio::spawn(operator.run(stop.clone()));
     until_told(args.exit_with_stdin).await?;

@@ -13,6 +13,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use futures::StreamExt as _;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use testkit::wait::eventually;
 use testkit::wire::{Fault, ResponseParts, WireProxy};
 use tokio::io::AsyncWriteExt as _;
@@ -300,21 +302,16 @@ async fn hold_before_keeps_the_call_from_the_server_until_it_is_released() {
     );
 }
 
-#[tokio::test]
-async fn what_is_held_before_is_not_forwarded_once_the_client_is_gone() {
-    let (upstream, proxy) = both().await;
+/// Sends a call, and closes the connection at the same moment in which the call is released: the
+/// proxy has no time to learn of the one before the other.
+async fn leave_while_held(proxy: &WireProxy, mut connect: impl FnMut() -> Box<dyn std::io::Write>) {
     for _ in 0..20 {
         let held = proxy.rule(|call| call.is_changing(), Fault::HoldBefore, Some(1));
         let mark = proxy.mark();
-        let address = proxy.url().strip_prefix("http://").unwrap();
-        let mut client = std::net::TcpStream::connect(address).unwrap();
-        std::io::Write::write_all(
-            &mut client,
-            b"POST /things HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
-        )
-        .unwrap();
+        let mut client = connect();
+        let call = b"POST /things HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+        client.write_all(call).unwrap();
         held.hit(DEADLINE).await.unwrap();
-        // At once one after the other: the proxy has no time to learn of the first by itself.
         drop(client);
         held.release();
         let over = eventually(DEADLINE, async || {
@@ -327,6 +324,41 @@ async fn what_is_held_before_is_not_forwarded_once_the_client_is_gone() {
         over.await.unwrap();
     }
     assert!(proxy.calls().iter().all(|call| !call.forwarded));
+}
+
+#[tokio::test]
+async fn what_is_held_before_is_not_forwarded_once_the_client_is_gone() {
+    let (upstream, proxy) = both().await;
+    let address = proxy.url().strip_prefix("http://").unwrap();
+    leave_while_held(&proxy, || {
+        Box::new(std::net::TcpStream::connect(address).unwrap())
+    })
+    .await;
+    assert_eq!(upstream.things(), 0);
+}
+
+#[tokio::test]
+async fn what_is_held_before_under_tls_is_not_forwarded_once_the_client_is_gone() {
+    let upstream = Upstream::start().await;
+    let proxy = WireProxy::start_tls(&upstream.url, None).unwrap();
+    let address = proxy.url().strip_prefix("https://").unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    let ca = CertificateDer::from_pem_slice(proxy.ca_pem().unwrap().as_bytes()).unwrap();
+    roots.add(ca).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = Arc::new(config);
+    leave_while_held(&proxy, || {
+        let name = "localhost".try_into().unwrap();
+        let tls = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
+        let tcp = std::net::TcpStream::connect(address).unwrap();
+        Box::new(rustls::StreamOwned::new(tls, tcp))
+    })
+    .await;
     assert_eq!(upstream.things(), 0);
 }
 

@@ -6,9 +6,8 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +40,14 @@ const PROGRESS: Duration = Duration::from_secs(20);
 /// How many lines of a failed build are shown.
 const SHOWN_LINES: usize = 30;
 
+/// Writes a line to standard error past the test harness, which would keep it until a test fails.
+macro_rules! say {
+    ($($arguments:tt)*) => {{
+        let _ = writeln!(std::io::stderr(), "control plane: {}", format_args!($($arguments)*));
+    }};
+}
+pub(super) use say;
+
 /// The directory with the built programs; builds them if it is not there yet.
 ///
 /// Safe to call from several processes at once: one builds, the others wait for it.
@@ -53,7 +60,7 @@ pub(super) fn directory() -> Result<PathBuf> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
     let lock = File::create(cache.join("control-plane.lock"))?;
     if lock.try_lock().is_err() {
-        eprintln!("control plane: another process is building it, waiting for that one");
+        say!("another process is building it, waiting for that one");
         lock.lock()?;
     }
     if !finished.is_dir() {
@@ -119,8 +126,8 @@ fn compile(source: &Path, binary: &Path, finished: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(assets::neither()),
         Err(error) => return Err(error).context("cannot start go"),
     };
-    eprintln!(
-        "control plane: building Kubernetes {} and etcd from Go modules into {}. \
+    say!(
+        "building Kubernetes {} and etcd from Go modules into {}. \
          Once; a cold build takes about five minutes",
         version(),
         finished.display(),
@@ -132,7 +139,7 @@ fn compile(source: &Path, binary: &Path, finished: &Path) -> Result<()> {
         status.success(),
         "go build failed ({status}):\n{last_lines}"
     );
-    eprintln!("control plane: built in {} s", started.elapsed().as_secs());
+    say!("built in {} s", started.elapsed().as_secs());
     Ok(())
 }
 
@@ -154,8 +161,8 @@ fn follow(output: impl std::io::BufRead, started: Instant) -> String {
         if reported.elapsed() >= PROGRESS {
             reported = Instant::now();
             let seconds = started.elapsed().as_secs();
-            eprintln!(
-                "control plane: {seconds} s, {downloaded} modules fetched, \
+            say!(
+                "{seconds} s, {downloaded} modules fetched, \
                  {compiled} packages compiled"
             );
         }
@@ -212,10 +219,8 @@ fn key() -> String {
     hash.finalize()
         .iter()
         .take(10)
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn cache() -> Result<PathBuf> {

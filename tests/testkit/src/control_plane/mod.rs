@@ -28,6 +28,7 @@ mod process;
 mod ready;
 mod servers;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -38,6 +39,7 @@ pub use assets::Assets;
 pub use audit::{Audit, AuditEvent, Mark};
 
 use crate::wire::Certificate;
+use build::say;
 use directory::Directory;
 use process::Server;
 use servers::Tokens;
@@ -88,7 +90,8 @@ pub struct ControlPlane {
     directory: Directory,
 }
 
-static SHARED: OnceLock<ControlPlane> = OnceLock::new();
+/// A failure is remembered, too: every test of a binary would wait for it again.
+static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
 
 impl ControlPlane {
     /// Starts a control plane and waits until it serves. Blocks: about three seconds, and on a
@@ -100,10 +103,7 @@ impl ControlPlane {
     pub fn start(mut options: Options) -> Result<Self> {
         let assets = Assets::find()?;
         if options.controller_manager && !assets.has_controller_manager() {
-            eprintln!(
-                "control plane: {:#}",
-                assets.require_controller_manager().unwrap_err()
-            );
+            say!("{:#}", assets.require_controller_manager().unwrap_err());
             options.controller_manager = false;
         }
         let directory = Directory::create()?;
@@ -157,10 +157,12 @@ impl ControlPlane {
     /// # Panics
     /// When it cannot start.
     pub fn shared_with(options: impl FnOnce() -> Options) -> &'static Self {
-        SHARED.get_or_init(|| match Self::start(options()) {
+        let shared =
+            SHARED.get_or_init(|| Self::start(options()).map_err(|error| format!("{error:#}")));
+        match shared {
             Ok(control_plane) => control_plane,
-            Err(error) => panic!("the control plane did not start: {error:#}"),
-        })
+            Err(error) => panic!("the control plane did not start: {error}"),
+        }
     }
 
     fn apply_files(&self, manifests: &[PathBuf]) -> Result<()> {

@@ -1,0 +1,6 @@
+//! End to end: the operator as a process of its own, on a real API server, with exactly the rules
+//! that are shipped. Each test tells one story on a stage of its own; they run side by side.
+
+mod stage;
+
+mod first_sync;

@@ -1,0 +1,499 @@
+//! A test's stage: namespaces, an identity, a provider, and an operator of its own.
+
+use std::{
+    fmt::Debug,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use credential_operator::api::{
+    ClusterCredentialProvider, CredentialProvider, CredentialRequest,
+};
+use k8s_openapi::{
+    api::{core::v1::{Namespace, Secret}, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use testkit::{
+    control_plane::{ControlPlane, Options, service_account_user, write_kubeconfig},
+    dce::{DceOptions, DceSimulator},
+    wait::eventually,
+    wire::WireProxy,
+};
+
+/// Long enough for a busy machine; a test that is well ends long before.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The control plane that all tests share, with the CRDs and the shipped roles.
+pub fn control_plane() -> &'static ControlPlane {
+    ControlPlane::shared_with(|| Options {
+        manifests: [
+            "crds/credentialrequests.yaml",
+            "crds/credentialproviders.yaml",
+            "crds/clustercredentialproviders.yaml",
+            "deploy/base/namespace.yaml",
+            "deploy/base/service-account.yaml",
+            "deploy/base/rbac.yaml",
+            "deploy/base/aggregated-roles.yaml",
+        ]
+        .map(repository)
+        .to_vec(),
+        ..Options::default()
+    })
+}
+
+/// A test's stage.
+pub struct Stage {
+    /// Where requests live; the operator serves it.
+    pub team: String,
+    /// Where login Secrets live; the operator does not serve it.
+    pub platform: String,
+    /// The provider.
+    pub dce: DceSimulator,
+    /// AK and SK of the provider's login.
+    pub login: (String, String),
+    /// Between the operator and the API server.
+    pub wire: WireProxy,
+    /// The API server, as an administrator who arranges things.
+    pub client: Client,
+    /// More flags for the operator.
+    pub flags: Vec<String>,
+    token: String,
+    directory: tempfile::TempDir,
+    operator: Option<Operator>,
+    starts: u32,
+}
+
+/// A running operator.
+pub struct Operator {
+    process: Child,
+    address: String,
+}
+
+static STAGES: AtomicU32 = AtomicU32::new(0);
+
+impl Stage {
+    /// A stage with an empty team namespace, a platform namespace with the login Secret `login`
+    /// that consents, and the cluster provider named as the team, which allows the team to ask for
+    /// tokens. No operator yet.
+    pub async fn new(name: &str) -> Stage {
+        Stage::with(name, DceOptions::default()).await
+    }
+
+    /// The same with another kind of DCE.
+    pub async fn with(name: &str, options: DceOptions) -> Stage {
+        let number = STAGES.fetch_add(1, Ordering::Relaxed);
+        let team = format!("{name}-{number}");
+        let platform = format!("{team}-platform");
+        let plane = control_plane();
+        let client = plane.admin_client().await;
+        let dce = DceSimulator::start(options);
+        let login = dce.add_user("operator");
+        let stage = Stage {
+            wire: WireProxy::start(plane.url(), Some(plane.ca_pem())).expect("the proxy starts"),
+            token: String::new(),
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            team,
+            platform,
+            dce,
+            login,
+            client,
+            flags: Vec::new(),
+            operator: None,
+            starts: 0,
+        };
+        stage.arrange().await
+    }
+
+    async fn arrange(mut self) -> Stage {
+        for namespace in [&self.team, &self.platform] {
+            let body = json!({"metadata": {"name": namespace, "labels": {"stage": self.team}}});
+            create::<Namespace>(&Api::all(self.client.clone()), body).await;
+        }
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "operator", "namespace": self.platform},
+        });
+        // The same rules as shipped, for an account of the stage's own.
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": self.platform},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "credential-operator"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": self.platform}],
+        });
+        self.apply(&account).await;
+        self.apply(&binding).await;
+        self.token = control_plane()
+            .service_account_token(&self.platform, "operator")
+            .await
+            .expect("a token for the operator");
+        self.write_login(&self.login.clone()).await;
+        let provider = self.provider();
+        self.apply(&provider).await;
+        self
+    }
+
+    /// Writes the login Secret, with consent.
+    pub async fn write_login(&self, (ak, sk): &(String, String)) {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "login", "namespace": self.platform,
+                "annotations": {"credential-operator.dev/login-for": self.dce.endpoint()},
+            },
+            "stringData": {"ak": ak, "sk": sk},
+        }))
+        .await;
+    }
+
+    /// The cluster provider, to be changed and applied.
+    pub fn provider(&self) -> Value {
+        json!({
+            "apiVersion": "credential-operator.dev/v1alpha1", "kind": "ClusterCredentialProvider",
+            "metadata": {"name": self.team, "labels": {"stage": self.team}},
+            "spec": {
+                "dce": {
+                    "endpoint": self.dce.endpoint(), "allowHTTP": true,
+                    "auth": {"keyPair": {"secretRef": {"namespace": self.platform, "name": "login"}}},
+                },
+                "allow": [{
+                    "namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.team}},
+                    "dce": {"kinds": ["token"]},
+                }],
+                "budget": {"requestsPerSecond": 1000, "concurrency": 8},
+            },
+        })
+    }
+
+    /// A request for a token, to be changed and applied.
+    pub fn request(&self, name: &str) -> Value {
+        json!({
+            "apiVersion": "credential-operator.dev/v1alpha1", "kind": "CredentialRequest",
+            "metadata": {"name": name, "namespace": self.team},
+            "spec": {
+                "providerRef": {"kind": "ClusterCredentialProvider", "name": self.team},
+                "dce": {"token": {}},
+            },
+        })
+    }
+
+    /// Creates or changes an object as an administrator.
+    pub async fn apply(&self, object: &Value) {
+        let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+        self.api_of(&object)
+            .patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&object))
+            .await
+            .unwrap_or_else(|error| panic!("applying {}: {error}", object.name_any()));
+    }
+
+    fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
+        let types = object.types.clone().expect("apiVersion and kind");
+        let gvk = kube::core::GroupVersionKind::try_from(&types).expect("a kind");
+        let resource = kube::core::ApiResource::from_gvk(&gvk);
+        match &object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// Starts the operator and waits until it is ready.
+    pub async fn start(&mut self) {
+        self.start_unready().await;
+        eventually(SOON, || async {
+            let answer = self.get("/readyz").await?;
+            if answer.starts_with("ok") { Ok(()) } else { bail!("not ready: {answer}") }
+        })
+        .await
+        .expect("the operator becomes ready");
+    }
+
+    /// Starts the operator and waits only until it listens.
+    pub async fn start_unready(&mut self) {
+        self.starts += 1;
+        let kubeconfig = self.directory.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token)
+            .expect("a kubeconfig");
+        let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
+            .args(["run", "--exit-with-stdin", "--listen=127.0.0.1:0", "--log=trace"])
+            .arg(format!("--namespaces={}", self.team))
+            .arg(format!("--provider-selector=stage={}", self.team))
+            .args(&self.flags)
+            .env_clear()
+            .env("KUBECONFIG", &kubeconfig)
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the operator starts");
+        let address = eventually(SOON, || async {
+            let log = self.log(self.starts);
+            log.lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find_map(|line| Some(line.get("listening")?.as_str()?.to_owned()))
+                .ok_or_else(|| anyhow!("no address in the log:\n{log}"))
+        })
+        .await;
+        if address.is_err() {
+            drop(process.kill());
+        }
+        self.operator = Some(Operator { process, address: address.expect("the operator listens") });
+    }
+
+    /// Ends the operator by SIGTERM, as a kubelet does. Returns how long it took.
+    pub async fn stop(&mut self) -> Duration {
+        let Some(mut operator) = self.operator.take() else { return Duration::ZERO };
+        let started = std::time::Instant::now();
+        let pid = operator.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        eventually(Duration::from_secs(12), || {
+            let ended = operator.process.try_wait().expect("the process can be waited for");
+            async move {
+                let status = ended.ok_or_else(|| anyhow!("the operator is still running"))?;
+                if status.success() { Ok(()) } else { bail!("the operator ended with {status}") }
+            }
+        })
+        .await
+        .expect("the operator ends by itself");
+        started.elapsed()
+    }
+
+    /// Ends the operator at once, without its knowledge.
+    pub fn kill(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            operator.process.kill().expect("SIGKILL");
+            operator.process.wait().expect("the process can be waited for");
+        }
+    }
+
+    fn log_path(&self, start: u32) -> PathBuf {
+        self.directory.path().join(format!("operator-{start}.log"))
+    }
+
+    fn log(&self, start: u32) -> String {
+        std::fs::read_to_string(self.log_path(start)).unwrap_or_default()
+    }
+
+    /// Asks the operator's own server.
+    pub async fn get(&self, path: &str) -> Result<String> {
+        let operator = self.operator.as_ref().context("no operator runs")?;
+        let url = format!("http://{}{path}", operator.address);
+        Ok(reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?)
+    }
+
+    /// The value of a metric's first line that begins with `prefix`.
+    pub async fn metric(&self, prefix: &str) -> Option<f64> {
+        let text = self.get("/metrics").await.ok()?;
+        let line = text.lines().find(|line| line.starts_with(prefix))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// An API of the team's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.team)
+    }
+
+    /// The requests of the team.
+    pub fn requests(&self) -> Api<CredentialRequest> {
+        self.api()
+    }
+
+    /// The cluster provider, live.
+    pub async fn live_provider(&self) -> ClusterCredentialProvider {
+        Api::all(self.client.clone()).get(&self.team).await.expect("the provider is there")
+    }
+
+    /// Waits until a request fulfils a condition, and returns it.
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        check: impl Fn(&CredentialRequest) -> bool,
+    ) -> CredentialRequest {
+        self.within(SOON, name, what, check).await
+    }
+
+    /// The same with a deadline of its own.
+    pub async fn within(
+        &self,
+        deadline: Duration,
+        name: &str,
+        what: &str,
+        check: impl Fn(&CredentialRequest) -> bool,
+    ) -> CredentialRequest {
+        let result = eventually(deadline, || async {
+            let request = self.requests().get(name).await?;
+            if check(&request) {
+                Ok(request)
+            } else {
+                Err(anyhow!("{what} does not hold for\n{}", serde_json::to_string_pretty(&request.status)?))
+            }
+        })
+        .await;
+        result.unwrap_or_else(|error| panic!("{name}: {error:#}"))
+    }
+
+    /// Waits until a request is ready.
+    pub async fn ready(&self, name: &str) -> CredentialRequest {
+        self.until(name, "Ready=True", |request| status_of(request, "Ready") == ("True", "Synced")).await
+    }
+
+    /// The Secret of a request.
+    pub async fn secret(&self, name: &str) -> Secret {
+        self.api::<Secret>().get(name).await.unwrap_or_else(|error| panic!("Secret {name}: {error}"))
+    }
+
+    /// The token in a Secret.
+    pub async fn token(&self, name: &str) -> String {
+        value(&self.secret(name).await, "token")
+    }
+
+    /// Sets an annotation of a request.
+    pub async fn annotate(&self, name: &str, annotation: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {annotation: value}}});
+        self.requests()
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .expect("the annotation is set");
+    }
+
+    /// The name under which the API server knows the operator.
+    pub fn user(&self) -> String {
+        service_account_user(&self.platform, "operator")
+    }
+
+    /// The events about objects of the team, as `reason: note`.
+    pub async fn events(&self) -> Vec<String> {
+        let events: Api<Event> = self.api();
+        let list = events.list(&ListParams::default()).await.expect("events can be listed");
+        list.into_iter()
+            .map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .collect()
+    }
+
+    /// What every test ends with: the operator ends in time, and nothing secret is anywhere but in
+    /// Secrets.
+    pub async fn finish(mut self) {
+        let metrics = self.get("/metrics").await.unwrap_or_default();
+        if self.operator.is_some() {
+            let took = self.stop().await;
+            assert!(took < Duration::from_secs(10), "the operator took {took:?} to end");
+        }
+        let mut places = vec![("metrics".to_owned(), metrics)];
+        for start in 1..=self.starts {
+            places.push((format!("log of start {start}"), self.log(start)));
+        }
+        places.push(("requests".to_owned(), listed::<CredentialRequest>(&self.api()).await));
+        places.push(("namespaced providers".to_owned(), listed::<CredentialProvider>(&self.api()).await));
+        let provider: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
+        let provider = provider.get_opt(&self.team).await.expect("the provider can be read");
+        places.push(("provider".to_owned(), serde_json::to_string(&provider).expect("JSON")));
+        places.push(("events".to_owned(), listed::<Event>(&self.api()).await));
+        let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
+        places.push(("cluster events".to_owned(), listed(&events).await));
+        let secrets = self.dce.secret_values();
+        for (place, text) in &places {
+            for secret in &secrets {
+                for form in forms(secret) {
+                    assert!(!text.contains(&form), "a secret value stands in the {place}");
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            drop(operator.process.kill());
+            drop(operator.process.wait());
+        }
+        if std::thread::panicking() {
+            let mut err = std::io::stderr().lock();
+            for start in 1..=self.starts {
+                let log = self.log(start);
+                let lines: Vec<_> = log
+                    .lines()
+                    .filter(|line| line.contains("credential_operator"))
+                    .collect();
+                let tail = lines.len().saturating_sub(40);
+                drop(writeln!(err, "--- {}: end of the log of start {start}:\n{}", self.team, lines[tail..].join("\n")));
+            }
+        }
+    }
+}
+
+/// A secret value in the forms in which it could get out.
+fn forms(secret: &str) -> Vec<String> {
+    // A base64 text inside of another one may begin at any of three places.
+    let encoded = (0..3).map(|skip| {
+        let padded = format!("{}{secret}", "x".repeat(skip));
+        let text = BASE64_STANDARD.encode(padded);
+        let text = text.trim_end_matches('=');
+        text[4.min(text.len())..text.len().saturating_sub(2)].to_owned()
+    });
+    let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    encoded.chain([secret.to_owned(), url]).filter(|form| form.len() >= 12).collect()
+}
+
+async fn listed<K>(api: &Api<K>) -> String
+where
+    K: Clone + DeserializeOwned + Debug + serde::Serialize,
+{
+    let list = api.list(&ListParams::default()).await.expect("objects can be listed");
+    serde_json::to_string(&list.items).expect("JSON")
+}
+
+/// Creates an object as an administrator.
+pub async fn create<K>(api: &Api<K>, body: Value) -> K
+where
+    K: Clone + DeserializeOwned + Debug + serde::Serialize,
+{
+    let object: K = serde_json::from_value(body).expect("an object");
+    api.create(&PostParams::default(), &object).await.expect("the object is created")
+}
+
+/// Status and reason of a condition.
+pub fn status_of<'a>(request: &'a CredentialRequest, type_: &str) -> (&'a str, &'a str) {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    in_conditions(conditions, type_)
+}
+
+/// Status and reason of a condition.
+pub fn in_conditions<'a>(conditions: &'a [Condition], type_: &str) -> (&'a str, &'a str) {
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .map_or(("", ""), |condition| (condition.status.as_str(), condition.reason.as_str()))
+}
+
+/// The message of a condition.
+pub fn message_of<'a>(request: &'a CredentialRequest, type_: &str) -> &'a str {
+    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions.iter().find(|condition| condition.type_ == type_).map_or("", |condition| condition.message.as_str())
+}
+
+/// A value of a Secret.
+pub fn value(secret: &Secret, key: &str) -> String {
+    let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
+    String::from_utf8(value.unwrap_or_default()).expect("text")
+}
