@@ -1,1 +1,132 @@
-//! cases
+//! The plan's table of cases: the operator's specification.
+
+mod cases;
+mod delays;
+mod lives;
+mod providers;
+mod purity;
+mod reports;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::{api::request::FailureRecord, secret::SecretData};
+
+/// All cases begin here. The published credential was issued then and lives for 3000 seconds, so
+/// that two thirds of its life are 2000 seconds.
+const BEGIN: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// A time, in seconds since the beginning.
+fn at(seconds: i64) -> Timestamp {
+    BEGIN + SignedDuration::from_secs(seconds)
+}
+
+/// A request that was just created.
+fn fresh() -> Observed {
+    Observed {
+        request: Request {
+            name: "s3".into(),
+            generation: 1,
+            deleting: false,
+            rotate: None,
+            spread: 0,
+            suspended: false,
+            spec: Ok(Wanted {
+                credential: "dce.token",
+                digest: "asked".into(),
+                secret_name: "s3".into(),
+                renew_before: None,
+                rotate_every: None,
+            }),
+        },
+        gate: Gate::Open { inputs: "provider@1".into() },
+        target: Target::Unseen,
+        recorded: Recorded::default(),
+        in_hand: None,
+        call_under_way: false,
+        queued: false,
+        replacements: Vec::new(),
+        done: Done::default(),
+    }
+}
+
+/// A request whose first credential is published.
+fn synced() -> Observed {
+    let mut seen = fresh();
+    seen.target = Target::Ours(published());
+    seen.recorded.serial = 1;
+    seen
+}
+
+fn published() -> Published {
+    Published {
+        serial: 1,
+        issued_at: BEGIN,
+        expires_at: Some(at(3000)),
+        asked: "asked".into(),
+        unverified: false,
+        id: None,
+        owner: None,
+        damage: Damage::None,
+    }
+}
+
+/// With a credential in hand that is not published yet.
+fn with_in_hand(mut seen: Observed, proof: Proof) -> Observed {
+    seen.in_hand = Some(InHand {
+        credential: Credential {
+            serial: seen.next_serial(),
+            id: None,
+            owner: None,
+            issued_at: at(0),
+            expires_at: Some(at(9000)),
+            asked: "asked".into(),
+        },
+        data: SecretData::default().with("token", "t"),
+        proof,
+    });
+    seen
+}
+
+/// With a failure on record, met at the given second with the inputs as they are.
+fn with_failure(mut seen: Observed, reason: Reason, second: i64) -> Observed {
+    let failure = Failure { reason, message: "it failed".into(), retry_after: None };
+    seen.fail(failure, at(second));
+    seen
+}
+
+fn change(mut seen: Observed, change: impl FnOnce(&mut Observed)) -> Observed {
+    change(&mut seen);
+    seen
+}
+
+fn wanted(seen: &mut Observed) -> &mut Wanted {
+    seen.request.spec.as_mut().unwrap()
+}
+
+fn damaged(damage: Damage) -> Observed {
+    change(synced(), |seen| seen.target = Target::Ours(Published { damage, ..published() }))
+}
+
+fn not_ready() -> Gate {
+    Gate::NotReady(NotReady {
+        reason: Reason::LoginRefused,
+        message: "provider: the login is refused".into(),
+        retry_at: Some(at(5000)),
+    })
+}
+
+fn refusal(reason: Reason) -> Refusal {
+    Refusal::new(reason, "no")
+}
+
+fn failure_record(reason: Reason, attempts: u32) -> FailureRecord {
+    FailureRecord {
+        reason,
+        attempts,
+        last_attempt_time: at(0),
+        not_before: None,
+        inputs: String::new(),
+        message: String::new(),
+    }
+}

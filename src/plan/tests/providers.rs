@@ -1,0 +1,74 @@
+//! The plan for providers.
+
+use super::{
+    super::provider::{ProviderDecision, SeenProvider, plan, report},
+    Reason, Timestamp, at, refusal,
+};
+use crate::api::{ProviderStatus, provider::LoginRecord};
+
+fn declared() -> SeenProvider {
+    SeenProvider {
+        name: "ClusterCredentialProvider dce".into(),
+        generation: 1,
+        spread: 0,
+        endpoint: Some("https://dce.example.com".into()),
+        reach: Ok("inputs@1".into()),
+        login: None,
+        insecure: None,
+        requests: 3,
+    }
+}
+
+fn after(reason: Reason, inputs: &str) -> SeenProvider {
+    SeenProvider {
+        login: Some(LoginRecord { reason, inputs: inputs.into(), time: at(0), attempts: 1, message: Some("no".into()) }),
+        ..declared()
+    }
+}
+
+fn retry_at(decision: &ProviderDecision) -> Option<Timestamp> {
+    match decision {
+        ProviderDecision::NotUsable(not_ready) => not_ready.retry_at,
+        _ => None,
+    }
+}
+
+#[test]
+fn a_login_is_tested_once_per_change() {
+    use ProviderDecision::{TestLogin, Usable};
+    assert_eq!(plan(&declared(), at(0)), TestLogin);
+    assert_eq!(plan(&after(Reason::LoginWorks, "inputs@1"), at(99_999_999)), Usable);
+    assert_eq!(plan(&after(Reason::LoginWorks, "inputs@0"), at(1)), TestLogin);
+    assert_eq!(plan(&after(Reason::LoginRefused, "inputs@0"), at(1)), TestLogin);
+}
+
+#[test]
+fn a_refused_login_is_not_repeated_for_long_and_an_outage_is() {
+    let refused = after(Reason::LoginRefused, "inputs@1");
+    assert_eq!(retry_at(&plan(&refused, at(1))), Some(at(1800)));
+    assert_eq!(plan(&refused, at(1800)), ProviderDecision::TestLogin);
+    let down = after(Reason::ProviderUnavailable, "inputs@1");
+    assert_eq!(retry_at(&plan(&down, at(0))), Some(at(1)));
+    assert_eq!(plan(&down, at(1)), ProviderDecision::TestLogin);
+}
+
+#[test]
+fn what_is_missing_waits_for_a_change_and_is_named() {
+    let seen = SeenProvider { reach: Err(refusal(Reason::NoConsent)), ..after(Reason::LoginWorks, "inputs@1") };
+    let decision = plan(&seen, at(1));
+    let ProviderDecision::NotUsable(not_ready) = &decision else { panic!("{decision:?}") };
+    assert_eq!((not_ready.reason, not_ready.retry_at), (Reason::NoConsent, None));
+    assert_eq!(not_ready.message, "ClusterCredentialProvider dce: no");
+    let status = report(&seen, &decision, &ProviderStatus::default(), at(1));
+    let verdicts: Vec<_> = status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
+    assert_eq!(verdicts, [("Ready", "False"), ("Reconciling", "False"), ("Stalled", "True")]);
+}
+
+#[test]
+fn the_status_does_not_change_while_nothing_does() {
+    let seen = SeenProvider { insecure: Some((Reason::PlainHTTP, "careful".into())), ..after(Reason::LoginWorks, "inputs@1") };
+    let decision = plan(&seen, at(1));
+    let first = report(&seen, &decision, &ProviderStatus::default(), at(1));
+    assert_eq!(report(&seen, &decision, &first, at(500)), first);
+    assert!(first.conditions.iter().any(|condition| condition.type_ == "Insecure" && condition.status == "True"));
+}
