@@ -22,6 +22,7 @@ use super::{dce::DceCredential, reason::Reason, reference::ProviderRef, types::D
     shortname = "credreq",
     category = "credentials",
     derive = "PartialEq",
+    validation = Rule::new("(has(self.spec.secret) && has(self.spec.secret.name) ? self.spec.secret.name : self.metadata.name) == (has(oldSelf.spec.secret) && has(oldSelf.spec.secret.name) ? oldSelf.spec.secret.name : oldSelf.metadata.name)").message("spec.secret.name cannot be changed: workloads would go on using the old Secret, which nobody renews; create another request"),
     doc = "Asks for a credential of a cloud identity system. The operator puts it into a Secret in the same namespace, renews it before it expires, and removes it with the request.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
@@ -60,8 +61,8 @@ pub struct CredentialRequestSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTarget {
-    /// The Secret's name; the request's own name when absent. A Secret that does not belong to the
-    /// request is never written.
+    /// The Secret's name; the request's own name when absent. Cannot be changed. A Secret that does
+    /// not belong to the request is never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit"))]

@@ -45,6 +45,8 @@ struct State {
     declared: Arc<Declared>,
     /// Where the last pass over the provider came to, and for which generation and UID.
     settled: Option<(String, i64, Usability)>,
+    /// Something that the provider depends on has changed, and was not looked at yet.
+    stale: bool,
     login: Option<LoginRecord>,
     secrets: BTreeSet<SecretKey>,
 }
@@ -104,6 +106,24 @@ impl Link {
         news
     }
 
+    /// Notes that something that the provider depends on has changed.
+    pub fn changed(&self) {
+        lock(&self.state).stale = true;
+    }
+
+    /// Where the last pass came to, if nothing has changed since and it can be used. From here on,
+    /// a change is news again.
+    pub fn still_usable(&self) -> Option<(Arc<Connection>, String)> {
+        let mut state = lock(&self.state);
+        let stale = std::mem::take(&mut state.stale);
+        match &state.settled {
+            Some((_, _, Usability::Usable { connection, inputs })) if !stale => {
+                Some((Arc::clone(connection), inputs.clone()))
+            }
+            _ => None,
+        }
+    }
+
     /// The last login.
     pub fn login(&self) -> Option<LoginRecord> {
         lock(&self.state).login.clone()
@@ -144,6 +164,7 @@ impl Links {
                 state: Mutex::new(State {
                     declared: Arc::new(declared.clone()),
                     settled: None,
+                    stale: true,
                     login,
                     secrets: BTreeSet::new(),
                 }),
@@ -163,6 +184,7 @@ impl Links {
             state.login.clone_from(&declared.status.login);
         }
         let tampered = before.status != declared.status;
+        state.stale |= changed;
         state.declared = Arc::new(declared);
         drop(state);
         if changed {

@@ -29,6 +29,10 @@ pub struct Remembered {
     pub uid: String,
     /// The request as the last own write left it, until the watch has caught up.
     pub written: Option<Arc<CredentialRequest>>,
+    /// The resource version of the last own write of the request.
+    pub written_version: String,
+    /// The name of the Secret that all of this is about.
+    pub secret_name: String,
     /// The Secret as it was last found whole or written.
     pub known: Option<Known>,
     /// The last that the watch told about the Secret.
@@ -211,6 +215,20 @@ impl Remembered {
     pub fn about(&mut self, uid: &str) -> &mut Self {
         if self.uid != uid {
             *self = Remembered { uid: uid.to_owned(), heard: self.heard.take(), ..Remembered::default() };
+        }
+        self
+    }
+
+    /// Forgets what is known of the Secret when the request names another one. The schema forbids
+    /// that; an object that was stored by an older schema may do it all the same.
+    pub fn with_secret(&mut self, name: &str) -> &mut Self {
+        if self.secret_name != name {
+            if !self.secret_name.is_empty() {
+                self.known = None;
+                self.heard = None;
+                self.must_look = true;
+            }
+            name.clone_into(&mut self.secret_name);
         }
         self
     }

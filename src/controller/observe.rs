@@ -111,7 +111,7 @@ impl Pass {
             .as_ref()
             .is_none_or(|status| status.credentials.is_empty() && status.conditions.is_empty());
         let came = self.context.memory.with(&self.key, |remembered| {
-            remembered.about(&self.owner.uid);
+            remembered.about(&self.owner.uid).with_secret(&self.owner.secret_name);
             self.seen.replacements.clone_from(&remembered.replacements);
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
@@ -221,7 +221,10 @@ fn newest(context: &Context, key: &RequestKey, uid: &str, cached: &Arc<Credentia
         let remembered = remembered.about(uid);
         match &remembered.written {
             Some(written) if newer(&written.resource_version().unwrap_or_default(), &version) => Arc::clone(written),
-            _ => Arc::clone(cached),
+            _ => {
+                remembered.written = None;
+                Arc::clone(cached)
+            }
         }
     })
 }

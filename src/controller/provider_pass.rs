@@ -54,7 +54,14 @@ pub async fn reconcile(context: &Arc<Context>, key: &ProviderKey) -> Option<Dura
 
 async fn pass(context: &Arc<Context>, key: &ProviderKey, link: &Arc<Link>) -> Result<Option<Duration>, kube::Error> {
     let declared = link.declared();
-    let reached = reach(context, key, link, &declared).await?;
+    let reached = match link.still_usable() {
+        Some(connection) => Reached {
+            endpoint: declared.status.endpoint.clone(),
+            insecure: declared.spec.as_ref().ok().and_then(|spec| System::read(spec).ok()).and_then(|(_, reach)| insecure(&reach)),
+            connection: Ok(connection),
+        },
+        None => reach(context, key, link, &declared).await.inspect_err(|_| link.changed())?,
+    };
     let mut seen = SeenProvider {
         name: key.to_string(),
         generation: declared.generation,
@@ -176,7 +183,7 @@ async fn connect(
     }
     link.set_secrets(secrets);
 
-    let mut inputs = format!("{}/{}", declared.uid, declared.generation);
+    let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
     let ca_pem = match (&reach.ca, &ca_ref) {
         (Some(ca), Some(place)) => match get(&context.client, place).await? {
             None => return Ok(Err(missing(place, "certificates to trust"))),

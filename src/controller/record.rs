@@ -55,7 +55,10 @@ async fn write(
     let old = request.status.clone().unwrap_or_default();
     let written = patch_status(&api, &request.metadata, &old, status).await?;
     if let Some(written) = written {
-        context.memory.with(key, |remembered| remembered.written = Some(Arc::new(written)));
+        context.memory.with(key, |remembered| {
+            remembered.written_version = written.resource_version().unwrap_or_default();
+            remembered.written = Some(Arc::new(written));
+        });
     }
     Ok(())
 }

@@ -308,10 +308,18 @@ async fn make_provider_passes(
 async fn provider_pass_of(context: Arc<Context>, key: ProviderKey) -> (ProviderKey, Option<Duration>) {
     let deadline = context.settings.pass_deadline;
     let of = key.clone();
+    let links = Arc::clone(&context);
     let pass = tokio::spawn(async move {
         tokio::time::timeout(deadline, provider_pass::reconcile(&context, &of)).await
     });
-    match pass.await {
+    let ended = pass.await;
+    if !matches!(ended, Ok(Ok(_)))
+        && let Some(link) = links.links.get(&key)
+    {
+        // What it came to is not known.
+        link.changed();
+    }
+    match ended {
         Ok(Ok(action)) => (key, action),
         Ok(Err(_)) => {
             tracing::warn!(provider = %key, ?deadline, "a pass over a provider took too long and was given up");

@@ -85,10 +85,11 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
     context.memory.index(&key, secret, provider);
     // What the operator has written itself is no news.
     let own = context.memory.with_known(&key, |remembered| {
-        remembered
-            .written
-            .as_ref()
-            .is_some_and(|written| written.resource_version() == request.resource_version())
+        let own = request.resource_version().is_some_and(|version| version == remembered.written_version);
+        if own {
+            remembered.written = None;
+        }
+        own
     });
     own != Some(true)
 }
@@ -169,7 +170,7 @@ fn secret_seen(context: &Context, secret: &PartialObjectMeta<Secret>, gone: bool
     }
     let providers = context.links.reading(&key);
     for provider in &providers {
-        context.wakes.provider(provider);
+        wake_provider(context, provider);
     }
     (!requests.is_empty() || !providers.is_empty()).then_some(key)
 }
@@ -185,8 +186,16 @@ fn check_unlisted(context: &Context, namespace: Option<&str>, name: Option<&str>
         }
     }
     for (provider, _) in context.links.all() {
-        context.wakes.provider(&provider);
+        wake_provider(context, &provider);
     }
+}
+
+/// Has a pass made over a provider, in which it is looked at anew.
+fn wake_provider(context: &Context, provider: &ProviderKey) {
+    if let Some(link) = context.links.get(provider) {
+        link.changed();
+    }
+    context.wakes.provider(provider);
 }
 
 /// Follows the labels of namespaces.

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod http;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
@@ -88,6 +89,12 @@ impl System {
                 "spec names no system that this version of the operator knows; name exactly one of: dce",
             )),
         }
+    }
+
+    /// A digest of everything that a login depends on; grants and budgets are not among it.
+    pub fn digest(&self, reach: &Reach) -> String {
+        let text = format!("{self:?}{reach:?}");
+        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The keys of the login Secret that are needed.
