@@ -164,7 +164,7 @@ pub enum NextAction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureRecord {
-    /// Why.
+    /// Why it failed.
     pub reason: Reason,
     /// How often in a row.
     pub attempts: u32,

@@ -4,3 +4,4 @@
 mod stage;
 
 mod first_sync;
+mod refused;

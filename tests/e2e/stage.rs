@@ -28,7 +28,7 @@ use testkit::{
     control_plane::{ControlPlane, Options, service_account_user, write_kubeconfig},
     dce::{DceOptions, DceSimulator},
     wait::eventually,
-    wire::WireProxy,
+    wire::{CallHead, WireProxy},
 };
 
 /// Long enough for a busy machine; a test that is well ends long before.
@@ -73,6 +73,10 @@ pub struct Stage {
     pub client: Client,
     /// More flags for the operator.
     pub flags: Vec<String>,
+    /// Variables of the operator's environment.
+    pub environment: Vec<(String, String)>,
+    /// More values that may stand nowhere but in Secrets: those of further simulators, for example.
+    pub more_secret_values: Vec<String>,
     token: String,
     directory: tempfile::TempDir,
     operator: Option<Operator>,
@@ -114,6 +118,8 @@ impl Stage {
             login,
             client,
             flags: Vec::new(),
+            environment: Vec::new(),
+            more_secret_values: Vec::new(),
             operator: None,
             starts: 0,
         };
@@ -180,6 +186,51 @@ impl Stage {
         })
     }
 
+    /// A further cluster provider of the team, at another simulator. Its login is the Secret of the
+    /// same name in the platform namespace; see [`Self::write_login_for`].
+    pub fn provider_at(&self, name: &str, dce: &DceSimulator) -> Value {
+        let mut provider = self.provider();
+        provider["metadata"]["name"] = json!(name);
+        provider["spec"]["dce"]["endpoint"] = json!(dce.endpoint());
+        provider["spec"]["dce"]["auth"]["keyPair"]["secretRef"]["name"] = json!(name);
+        provider
+    }
+
+    /// Writes a login Secret that consents to the endpoints in `consent`.
+    pub async fn write_login_for(&self, namespace: &str, name: &str, consent: &str, (ak, sk): &(String, String)) {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": name, "namespace": namespace,
+                "annotations": {"credential-operator.dev/login-for": consent},
+            },
+            "stringData": {"ak": ak, "sk": sk},
+        }))
+        .await;
+    }
+
+    /// A request for a token of another provider than the stage's own.
+    pub fn request_of(&self, name: &str, kind: &str, provider: &str) -> Value {
+        let mut request = self.request(name);
+        request["spec"]["providerRef"] = json!({"kind": kind, "name": provider});
+        request
+    }
+
+    /// Waits until an object of the team's namespace is gone.
+    pub async fn gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        eventually(SOON, || async {
+            match self.api::<K>().get_metadata_opt(name).await? {
+                None => Ok(()),
+                Some(_) => bail!("{name} is still there"),
+            }
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
     /// A request for a token, to be changed and applied.
     pub fn request(&self, name: &str) -> Value {
         json!({
@@ -237,6 +288,7 @@ impl Stage {
             .env_clear()
             .env("KUBECONFIG", &kubeconfig)
             .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
@@ -284,6 +336,11 @@ impl Stage {
 
     fn log_path(&self, start: u32) -> PathBuf {
         self.directory.path().join(format!("operator-{start}.log"))
+    }
+
+    /// All that the operator has logged, over all of its starts.
+    pub fn logs(&self) -> String {
+        (1..=self.starts).map(|start| self.log(start)).collect()
     }
 
     fn log(&self, start: u32) -> String {
@@ -410,7 +467,8 @@ impl Stage {
         places.push(("events".to_owned(), listed::<Event>(&self.api()).await));
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         places.push(("cluster events".to_owned(), listed(&events).await));
-        let secrets = self.dce.secret_values();
+        let mut secrets = self.dce.secret_values();
+        secrets.append(&mut self.more_secret_values);
         for (place, text) in &places {
             for secret in &secrets {
                 for form in forms(secret) {
@@ -490,6 +548,16 @@ pub fn in_conditions<'a>(conditions: &'a [Condition], type_: &str) -> (&'a str, 
 pub fn message_of<'a>(request: &'a CredentialRequest, type_: &str) -> &'a str {
     let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().find(|condition| condition.type_ == type_).map_or("", |condition| condition.message.as_str())
+}
+
+/// Whether a call reads or writes the Secret of this name; a create has its name in the body.
+pub fn is_about_secret(call: &CallHead, name: &str) -> bool {
+    let Some(meant) = call.kubernetes().filter(|meant| meant.resource == "secrets") else { return false };
+    match (meant.name, meant.verb) {
+        (Some(named), _) => named == name,
+        (None, "create") => call.json().is_some_and(|body| body["metadata"]["name"] == name),
+        (None, _) => false,
+    }
 }
 
 /// A value of a Secret.

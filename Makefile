@@ -1,0 +1,25 @@
+# Thin: what there is to run, and nothing else.
+
+.PHONY: help test demo bench build fmt
+
+help:
+	@echo "make test    everything that has to pass (needs Rust, Go, Python 3 and a C compiler)"
+	@echo "make demo    the main job on an embedded control plane (PROVIDER=dce, KEEP=1 to leave it up)"
+	@echo "make bench   figures, in a release build"
+	@echo "make build   the operator, in a release build"
+
+test:
+	@scripts/test.sh
+
+demo: build
+	@cargo run --quiet --release -p testkit --bin demo
+
+bench: build
+	@cargo build --quiet --release -p testkit --bin dce-simulator
+	@cargo run --quiet --release -p testkit --bin bench
+
+build:
+	cargo build --release --bin credential-operator
+
+fmt:
+	cargo fmt --all

@@ -1,0 +1,234 @@
+//! The story of a DaoCloud Enterprise token.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use serde_json::Value;
+use testkit::dce::{DceOptions, DceSimulator};
+use testkit::wait::eventually;
+
+use super::consumer::{self, Consumer};
+use super::follow::Follow;
+use super::narrator::Narrator;
+use super::scene::{SOON, Scene};
+
+/// How long the simulator lets a token live, whatever is asked for.
+const LIFE: Duration = Duration::from_secs(4);
+
+/// How many renewals have to be seen.
+const RENEWALS: u64 = 3;
+
+/// What workloads call with their token.
+const SELF_TEST: &str = "/apis/ghippo.io/v1alpha1/current-user";
+
+const LOGIN: &str = "docs/examples/dce-token/login.yaml";
+const PROVIDER: &str = "docs/examples/dce-token/provider.yaml";
+const REQUEST: &str = "docs/examples/dce-token/request.yaml";
+
+/// The endpoint of the examples.
+const PLACEHOLDER: &str = "https://dce.example.com";
+
+/// Tells the story.
+///
+/// # Errors
+/// When a step cannot be verified.
+pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
+    narrator.title("A token of DaoCloud Enterprise (DCE) as a Kubernetes Secret, from the first request to the last renewal");
+    put_up(narrator, scene).await?;
+    let dce = start_dce(narrator);
+    let story = Telling { http: trusting(&dce)?, dce };
+    story.declare_provider(narrator, scene).await?;
+    let mut follow = Follow::begin(scene.control_plane()?.admin_client().await, "payments", "dce-token");
+    let serial = story.ask(narrator, scene, &mut follow).await?;
+    story.renew(narrator, scene, &mut follow, serial).await?;
+    story.repair(narrator, scene, &mut follow).await?;
+    story.delete(narrator, scene, &mut follow).await?;
+    // Whoever looks around afterwards needs it as long as everything else is up.
+    scene.keep(story.dce);
+    Ok(())
+}
+
+/// Asks once more, so that there is something to look at.
+///
+/// # Errors
+/// When that fails.
+pub async fn leave_up(scene: &Scene) -> Result<Vec<String>> {
+    scene.apply(REQUEST, &[]).await?;
+    Ok([
+        "kubectl get credentials -A",
+        "kubectl describe credreq dce-token -n payments",
+        "kubectl describe secret dce-token -n payments",
+        "kubectl get events -n payments",
+        "kubectl explain credentialrequest.spec",
+    ]
+    .map(str::to_owned)
+    .into())
+}
+
+async fn put_up(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
+    narrator.step("A Kubernetes control plane: etcd, API server and controller manager, without nodes or containers");
+    let started = Instant::now();
+    // Before the wait, which may be long the first time: there is nothing to show without it.
+    super::operator::Operator::binary()?;
+    let url = scene.start_control_plane().await?.url().to_owned();
+    let version = scene.kubectl("version -o json", "").await?;
+    let version: Value = serde_json::from_str(&version)?;
+    let version = version["serverVersion"]["gitVersion"].as_str().unwrap_or("unknown").to_owned();
+    narrator.verified(format!(
+        "Kubernetes {version} serves at {url}, with the operator's CRDs and roles, after {}",
+        seconds(started.elapsed())
+    ));
+
+    narrator.step("The operator, as a process of its own, with the rights of its ServiceAccount in deploy/ and no others");
+    let started = Instant::now();
+    scene.start_operator().await?;
+    narrator.verified(format!("it is ready after {}", seconds(started.elapsed())));
+    Ok(())
+}
+
+fn start_dce(narrator: &mut Narrator) -> DceSimulator {
+    narrator.step("A DCE: a simulator that speaks its protocol over TLS, with a certificate authority of its own");
+    let dce = DceSimulator::start(DceOptions { tls: true, ..DceOptions::default() });
+    dce.grant_at_most(Some(LIFE));
+    narrator.verified(format!(
+        "it serves at {}; its tokens live {} s, so that there is something to see",
+        dce.endpoint(),
+        LIFE.as_secs()
+    ));
+    dce
+}
+
+/// A client that trusts the simulator's authority.
+fn trusting(dce: &DceSimulator) -> Result<reqwest::Client> {
+    let pem = dce.ca_pem().context("the simulator has no authority")?;
+    let authority = reqwest::Certificate::from_pem(pem.as_bytes())?;
+    Ok(reqwest::Client::builder().no_proxy().tls_certs_only([authority]).timeout(SOON).build()?)
+}
+
+struct Telling {
+    dce: DceSimulator,
+    http: reqwest::Client,
+}
+
+impl Telling {
+    async fn declare_provider(&self, narrator: &mut Narrator, scene: &Scene) -> Result<()> {
+        narrator.step("The platform team declares the provider, its login, and who may ask it for what");
+        let (ak, sk) = self.dce.add_user("payments-bot");
+        let endpoint = self.dce.endpoint();
+        let ca = scene.directory()?.join("ca.crt");
+        std::fs::write(&ca, self.dce.ca_pem().unwrap_or_default())?;
+
+        scene.show_kubectl(narrator, "create namespace platform").await?;
+        scene.show_kubectl(narrator, "create namespace payments").await?;
+        let create = format!("create secret generic dce-ca -n platform --from-file={}", ca.display());
+        scene.show_kubectl(narrator, &create).await?;
+        narrator.says("(the examples, with the simulator's address and key pair in them:)");
+        let login = [
+            (PLACEHOLDER, endpoint.as_str()),
+            ("put-the-access-key-here", ak.as_str()),
+            ("put-the-secret-key-here", sk.as_str()),
+        ];
+        scene.show_apply(narrator, LOGIN, &login).await?;
+        scene.show_apply(narrator, PROVIDER, &login[..1]).await?;
+        let wait = "wait --for=condition=Ready --timeout=20s ccredprov/dce";
+        scene.show_kubectl(narrator, wait).await?;
+        scene.show_kubectl(narrator, "get ccredprov dce").await?;
+        ensure!(self.dce.token_requests() == 1, "the login was tried {} times, not once", self.dce.token_requests());
+        narrator.verified("the provider is ready: its login was tried, once");
+        Ok(())
+    }
+
+    /// Returns the serial of the token that is published.
+    async fn ask(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<u64> {
+        narrator.step("An application team asks for a token, and has a Secret");
+        let asked = Instant::now();
+        scene.show_apply(narrator, REQUEST, &[]).await?;
+        let first = follow.until("the Secret", SOON, |_| true).await?;
+        scene.show_kubectl(narrator, "wait --for=condition=Ready --timeout=20s credreq/dce-token -n payments").await?;
+        scene.show_kubectl(narrator, "get credreq dce-token -n payments").await?;
+        scene.show_kubectl(narrator, "get secret dce-token -n payments").await?;
+        narrator.says(&format!("In it: {}", first.keys()));
+        narrator.verified(format!(
+            "the Secret was there {} after kubectl had been started",
+            seconds(first.at.duration_since(asked))
+        ));
+        let user = consumer::call(&self.secrets(scene).await?, "dce-token", &self.http, SELF_TEST).await?;
+        let user: Value = serde_json::from_str(&user)?;
+        let name = user["username"].as_str().unwrap_or_default();
+        ensure!(name == "payments-bot", "DCE takes the token for one of {name:?}");
+        narrator.verified(format!("with what is in it, DCE answers to a call as user {name}"));
+        Ok(first.serial)
+    }
+
+    async fn renew(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow, serial: u64) -> Result<()> {
+        narrator.step("The token is renewed before it expires, while a workload calls DCE 20 times a second with what is in the Secret");
+        let consumer = Consumer::begin(self.secrets(scene).await?, "dce-token", self.http.clone(), SELF_TEST);
+        let mut published = serial;
+        let mut expiry = None;
+        while published < serial + RENEWALS {
+            let next = follow.until("a renewal", SOON, |seen| seen.serial > published || expiry.is_none()).await;
+            let next = next.context("the token was not renewed")?;
+            let now = jiff::Timestamp::now();
+            if let Some(expiry) = expiry.filter(|_| next.serial > published) {
+                let left = now.until(expiry)?.total(jiff::Unit::Second)?;
+                ensure!(left > 0.0, "token {} came {:.1} s after its predecessor had expired", next.serial, -left);
+                ensure!(self.dce.is_live(&next.value("token")?), "token {} does not work at DCE", next.serial);
+                narrator.verified(format!("token {} is published, {left:.1} s before token {published} expires", next.serial));
+            }
+            published = next.serial;
+            expiry = Some(next.value("expiry")?.parse::<jiff::Timestamp>().context("the key expiry")?);
+        }
+        let tally = consumer.end().await?;
+        let failures = tally.failures.len();
+        ensure!(failures == 0, "{failures} of {} calls failed: {}", tally.calls, tally.failures.join("; "));
+        ensure!(tally.calls > 0, "the workload made no call");
+        narrator.verified(format!("of the workload's {} calls meanwhile, none failed", tally.calls));
+        Ok(())
+    }
+
+    async fn repair(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
+        narrator.step("Somebody changes the Secret by hand");
+        let nonsense = "changed-by-hand";
+        let patch = r#"patch secret dce-token -n payments -p '{"stringData": {"token": "changed-by-hand"}}'"#;
+        scene.show_kubectl(narrator, patch).await?;
+        let is_damaged = |seen: &super::follow::Seen| seen.value("token").is_ok_and(|token| token == nonsense);
+        let damaged = follow.until("the change", SOON, is_damaged).await?;
+        let repaired = follow.until("the repair", SOON, |seen| !is_damaged(seen)).await?;
+        ensure!(self.dce.is_live(&repaired.value("token")?), "the repaired token does not work at DCE");
+        narrator.verified(format!(
+            "it was repaired {} ms after the change, and the token in it works",
+            repaired.at.duration_since(damaged.at).as_millis()
+        ));
+        Ok(())
+    }
+
+    async fn delete(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
+        narrator.step("The request is deleted");
+        let deleted = Instant::now();
+        scene.show_kubectl(narrator, "delete credreq dce-token -n payments").await?;
+        let gone = follow.gone(SOON).await?;
+        narrator.verified(format!(
+            "the Secret went with it, {} after kubectl had been started",
+            seconds(gone.duration_since(deleted))
+        ));
+        eventually(LIFE + SOON, || async {
+            let live = self.dce.live().len();
+            ensure!(live == 0, "{live} tokens still work at DCE");
+            Ok(())
+        })
+        .await?;
+        let issued = self.dce.issued().len();
+        narrator.verified(format!("DCE issued {issued} tokens; now that the last one has expired, none works"));
+        Ok(())
+    }
+
+    async fn secrets(&self, scene: &Scene) -> Result<Api<Secret>> {
+        Ok(Api::namespaced(scene.control_plane()?.admin_client().await, "payments"))
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
