@@ -44,12 +44,20 @@ pub struct RunArgs {
     pub pass_deadline_seconds: u64,
 
     /// Address and port of /livez, /readyz and /metrics.
-    #[arg(long, env = "CREDENTIAL_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(
+        long,
+        env = "CREDENTIAL_OPERATOR_LISTEN",
+        default_value = "0.0.0.0:8080"
+    )]
     pub listen: SocketAddr,
 
     /// Ranges of addresses, separated by commas, that the endpoint of a CredentialProvider may lead
     /// to although they are loopback, link-local, a metadata service or the API server.
-    #[arg(long, env = "CREDENTIAL_OPERATOR_TENANT_ENDPOINTS", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "CREDENTIAL_OPERATOR_TENANT_ENDPOINTS",
+        value_delimiter = ','
+    )]
     pub tenant_endpoints: Vec<Cidr>,
 
     /// Heed HTTP_PROXY, HTTPS_PROXY and NO_PROXY when calling providers.

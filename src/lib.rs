@@ -3,6 +3,13 @@
 //! [`plan`] decides, [`controller`] does, [`providers`] knows the systems, [`secret`] knows what a
 //! Secret looks like, and [`api`] is what people write.
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
+
 pub mod api;
 pub mod args;
 pub mod clock;

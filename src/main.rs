@@ -1,5 +1,8 @@
 //! The program: see `credential-operator --help`.
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
 use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
@@ -51,7 +54,9 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("the TLS library was set up twice"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(operate(args))?;
     // Calls to providers that are still under way are not waited for any longer.
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -69,14 +74,21 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("--listen {}: cannot be bound", args.listen))?;
 
-    let listening = listener.local_addr().context("the address of --listen cannot be read")?;
+    let listening = listener
+        .local_addr()
+        .context("the address of --listen cannot be read")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, %listening, "started");
 
     let operator = Operator::new(client, settings(args, api_server));
     let (context, readiness) = (operator.context(), operator.readiness());
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
-    let server = tokio::spawn(server::serve(listener, context, readiness.clone(), served.clone()));
+    let server = tokio::spawn(server::serve(
+        listener,
+        context,
+        readiness.clone(),
+        served.clone(),
+    ));
 
     let running = tokio::spawn(operator.run(stop.clone()));
     until_told(args.exit_with_stdin).await?;
@@ -107,13 +119,18 @@ fn settings(args: &RunArgs, api_server: Vec<IpAddr>) -> Settings {
 /// The API server's addresses, as far as they are known: by its URL, and as pods know it.
 async fn addresses(config: &Config) -> Vec<IpAddr> {
     let mut hosts = vec![
-        config.cluster_url.host().map(|host| host.trim_matches(['[', ']']).to_owned()),
+        config
+            .cluster_url
+            .host()
+            .map(|host| host.trim_matches(['[', ']']).to_owned()),
         std::env::var("KUBERNETES_SERVICE_HOST").ok(),
         Some("kubernetes.default.svc".to_owned()),
     ];
     let mut addresses = Vec::new();
     for host in hosts.iter_mut().filter_map(Option::take) {
-        let lookup = tokio::time::timeout(Duration::from_secs(2), tokio::net::lookup_host((host, 443))).await;
+        let lookup =
+            tokio::time::timeout(Duration::from_secs(2), tokio::net::lookup_host((host, 443)))
+                .await;
         if let Ok(Ok(found)) = lookup {
             addresses.extend(found.map(|address| address.ip()));
         }
@@ -144,8 +161,11 @@ async fn until_told(exit_with_stdin: bool) -> anyhow::Result<()> {
 }
 
 fn log(args: &RunArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("--log {:?}: not understood", args.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log)
+        .with_context(|| format!("--log {:?}: not understood", args.log))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
         LogFormat::Text => subscriber.init(),

@@ -1,10 +1,6 @@
 //! Figures for people and alerts, in the Prometheus text format.
 
-use std::{
-    fmt::Write,
-    sync::atomic::AtomicU64,
-    time::Duration,
-};
+use std::{fmt::Write, sync::atomic::AtomicU64, time::Duration};
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -54,15 +50,51 @@ pub struct PassLabel {
 
 /// Name, type and meaning of every metric; the reference in the docs is made from it.
 pub const REFERENCE: &[(&str, &str, &str)] = &[
-    ("credential_operator_seconds_to_expiry", "gauge", "Seconds until the first published credential of a provider expires; negative when one has."),
-    ("credential_operator_last_success_timestamp_seconds", "gauge", "When a credential of a provider was published last."),
-    ("credential_operator_provider_calls_total", "counter", "Calls to providers by operation and outcome."),
-    ("credential_operator_provider_queue", "gauge", "Requests that wait for a provider's budget."),
-    ("credential_operator_provider_requests", "gauge", "Requests that name a provider."),
-    ("credential_operator_failures_total", "counter", "Failed attempts by reason."),
-    ("credential_operator_left_behind_credentials_total", "counter", "Credentials that were issued, never published, and could not be revoked; tokens among them expire by themselves."),
-    ("credential_operator_passes_total", "counter", "Passes over requests by outcome."),
-    ("credential_operator_pass_duration_seconds", "histogram", "How long passes over requests took."),
+    (
+        "credential_operator_seconds_to_expiry",
+        "gauge",
+        "Seconds until the first published credential of a provider expires; negative when one has.",
+    ),
+    (
+        "credential_operator_last_success_timestamp_seconds",
+        "gauge",
+        "When a credential of a provider was published last.",
+    ),
+    (
+        "credential_operator_provider_calls_total",
+        "counter",
+        "Calls to providers by operation and outcome.",
+    ),
+    (
+        "credential_operator_provider_queue",
+        "gauge",
+        "Requests that wait for a provider's budget.",
+    ),
+    (
+        "credential_operator_provider_requests",
+        "gauge",
+        "Requests that name a provider.",
+    ),
+    (
+        "credential_operator_failures_total",
+        "counter",
+        "Failed attempts by reason.",
+    ),
+    (
+        "credential_operator_left_behind_credentials_total",
+        "counter",
+        "Credentials that were issued, never published, and could not be revoked; tokens among them expire by themselves.",
+    ),
+    (
+        "credential_operator_passes_total",
+        "counter",
+        "Passes over requests by outcome.",
+    ),
+    (
+        "credential_operator_pass_duration_seconds",
+        "histogram",
+        "How long passes over requests took.",
+    ),
 ];
 
 type SecondsGauge = Gauge<f64, AtomicU64>;
@@ -96,18 +128,29 @@ impl Default for Metrics {
             duration: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
         };
         let registry = &mut metrics.registry;
-        let mut index = 0;
-        let mut next = || {
-            let (name, type_, help) = REFERENCE[index];
-            index += 1;
+        let mut names = REFERENCE.iter().map(|(name, type_, help)| {
             // The library appends these itself.
-            let name = if type_ == "counter" { name.trim_end_matches("_total") } else { name };
+            let name = if *type_ == "counter" {
+                name.trim_end_matches("_total")
+            } else {
+                name
+            };
             (name, help.trim_end_matches('.'))
-        };
+        });
         macro_rules! register {
-            ($($metric:ident),+) => { $({ let (name, help) = next(); registry.register(name, help, metrics.$metric.clone()); })+ };
+            ($($metric:ident),+) => { $(if let Some((name, help)) = names.next() { registry.register(name, help, metrics.$metric.clone()); })+ };
         }
-        register!(seconds_to_expiry, last_success, calls, queue, requests, failures, left_behind, passes, duration);
+        register!(
+            seconds_to_expiry,
+            last_success,
+            calls,
+            queue,
+            requests,
+            failures,
+            left_behind,
+            passes,
+            duration
+        );
         metrics
     }
 }
@@ -117,13 +160,21 @@ impl Metrics {
     pub fn call(&self, provider: &str, operation: &'static str, outcome: Result<(), Reason>) {
         let outcome = outcome.map_or_else(Reason::as_str, |()| "Success");
         self.calls
-            .get_or_create(&CallLabel { provider: provider.to_owned(), operation, outcome })
+            .get_or_create(&CallLabel {
+                provider: provider.to_owned(),
+                operation,
+                outcome,
+            })
             .inc();
     }
 
     /// Counts a failed attempt.
     pub fn failure(&self, reason: Reason) {
-        self.failures.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
+        self.failures
+            .get_or_create(&ReasonLabel {
+                reason: reason.as_str(),
+            })
+            .inc();
     }
 
     /// Counts a credential that was issued, not published, and cannot be revoked.
@@ -134,7 +185,9 @@ impl Metrics {
     /// Notes that a credential was published.
     pub fn published(&self, provider: &str, at: Timestamp) {
         self.last_success
-            .get_or_create(&ProviderLabel { provider: provider.to_owned() })
+            .get_or_create(&ProviderLabel {
+                provider: provider.to_owned(),
+            })
             .set(seconds(at));
     }
 
@@ -145,13 +198,28 @@ impl Metrics {
     }
 
     /// Sets the figures that are counted when somebody asks for them.
-    pub fn set_provider(&self, provider: &str, requests: usize, queue: usize, expires_at: Option<Timestamp>, now: Timestamp) {
-        let label = ProviderLabel { provider: provider.to_owned() };
-        self.requests.get_or_create(&label).set(i64::try_from(requests).unwrap_or(i64::MAX));
-        self.queue.get_or_create(&label).set(i64::try_from(queue).unwrap_or(i64::MAX));
+    pub fn set_provider(
+        &self,
+        provider: &str,
+        requests: usize,
+        queue: usize,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let label = ProviderLabel {
+            provider: provider.to_owned(),
+        };
+        self.requests
+            .get_or_create(&label)
+            .set(i64::try_from(requests).unwrap_or(i64::MAX));
+        self.queue
+            .get_or_create(&label)
+            .set(i64::try_from(queue).unwrap_or(i64::MAX));
         match expires_at {
             Some(at) => {
-                self.seconds_to_expiry.get_or_create(&label).set(seconds(at) - seconds(now));
+                self.seconds_to_expiry
+                    .get_or_create(&label)
+                    .set(seconds(at) - seconds(now));
             }
             None => {
                 self.seconds_to_expiry.remove(&label);
@@ -161,7 +229,9 @@ impl Metrics {
 
     /// Forgets a provider that is gone.
     pub fn forget_provider(&self, provider: &str) {
-        let label = ProviderLabel { provider: provider.to_owned() };
+        let label = ProviderLabel {
+            provider: provider.to_owned(),
+        };
         self.requests.remove(&label);
         self.queue.remove(&label);
         self.seconds_to_expiry.remove(&label);
@@ -188,7 +258,10 @@ impl Metrics {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into the 53 bits of a float")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 fit into the 53 bits of a float"
+)]
 fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
@@ -205,11 +278,24 @@ mod tests {
         metrics.left_behind();
         metrics.published("p", Timestamp::UNIX_EPOCH);
         metrics.pass("settled", Duration::from_millis(3));
-        metrics.set_provider("p", 1, 2, Some(Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+        metrics.set_provider(
+            "p",
+            1,
+            2,
+            Some(Timestamp::UNIX_EPOCH),
+            Timestamp::UNIX_EPOCH,
+        );
         let text = metrics.text();
         for (name, type_, _) in REFERENCE {
-            let family = if *type_ == "counter" { name.trim_end_matches("_total") } else { name };
-            assert!(text.contains(&format!("# TYPE {family} {type_}")), "{name} in {text}");
+            let family = if *type_ == "counter" {
+                name.trim_end_matches("_total")
+            } else {
+                name
+            };
+            assert!(
+                text.contains(&format!("# TYPE {family} {type_}")),
+                "{name} in {text}"
+            );
             assert!(text.contains(name), "{name}");
         }
     }

@@ -50,14 +50,20 @@ impl Readiness {
     /// What is still pending, or nothing.
     fn answer(&self) -> (StatusCode, String) {
         if *lock(&self.stopping) {
-            return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "shutting down\n".to_owned(),
+            );
         }
         let pending = lock(&self.pending);
         if pending.is_empty() {
             (StatusCode::OK, "ok\n".to_owned())
         } else {
             let list: Vec<_> = pending.iter().map(String::as_str).collect();
-            (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for the first list of: {}\n", list.join(", ")))
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("waiting for the first list of: {}\n", list.join(", ")),
+            )
         }
     }
 }
@@ -74,10 +80,15 @@ pub fn serve(
 ) -> impl Future<Output = std::io::Result<()>> {
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(async |State((_, readiness)): State<Shared>| readiness.answer()))
+        .route(
+            "/readyz",
+            get(async |State((_, readiness)): State<Shared>| readiness.answer()),
+        )
         .route("/metrics", get(metrics))
         .with_state((context, readiness));
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future()
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .into_future()
 }
 
 type Shared = (Arc<Context>, Readiness);
@@ -86,11 +97,24 @@ async fn metrics(State((context, _)): State<Shared>) -> impl IntoResponse {
     let now = clock::now();
     let expiries = context.memory.earliest_expiries();
     for (key, link) in context.links.all() {
-        let expires_at = expiries.iter().find(|(provider, _)| *provider == key).map(|(_, at)| *at);
+        let expires_at = expiries
+            .iter()
+            .find(|(provider, _)| *provider == key)
+            .map(|(_, at)| *at);
         let requests = context.memory.count_naming_provider(&key);
-        context
-            .metrics
-            .set_provider(&key.to_string(), requests, link.budget.waiting(), expires_at, now);
+        context.metrics.set_provider(
+            &key.to_string(),
+            requests,
+            link.budget.waiting(),
+            expires_at,
+            now,
+        );
     }
-    ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], context.metrics.text())
+    (
+        [(
+            "content-type",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        context.metrics.text(),
+    )
 }

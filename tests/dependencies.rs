@@ -21,11 +21,20 @@ fn listed(start: &str) -> BTreeSet<String> {
 
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--filter-platform=x86_64-unknown-linux-gnu",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let used: BTreeSet<_> = metadata["resolve"]["nodes"]
         .as_array()
@@ -34,16 +43,20 @@ fn packages() -> Vec<Value> {
         .map(|node| node["id"].as_str().unwrap().to_owned())
         .collect();
     let all = metadata["packages"].as_array().unwrap();
-    all.iter().filter(|package| used.contains(package["id"].as_str().unwrap())).cloned().collect()
+    all.iter()
+        .filter(|package| used.contains(package["id"].as_str().unwrap()))
+        .cloned()
+        .collect()
 }
 
 /// Whether a licence expression is fulfilled by what is allowed: one of the alternatives of each
 /// part that is required.
 fn is_allowed(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], "");
-    expression
-        .split(" AND ")
-        .all(|part| part.split(" OR ").any(|licence| allowed.contains(licence.trim())))
+    expression.split(" AND ").all(|part| {
+        part.split(" OR ")
+            .any(|licence| allowed.contains(licence.trim()))
+    })
 }
 
 #[test]
@@ -51,7 +64,11 @@ fn every_dependency_has_a_licence_that_is_allowed() {
     let allowed = listed("allow = [");
     for package in packages() {
         let licence = package["license"].as_str().unwrap_or("none");
-        assert!(is_allowed(licence, &allowed), "{}: {licence}", package["name"]);
+        assert!(
+            is_allowed(licence, &allowed),
+            "{}: {licence}",
+            package["name"]
+        );
     }
     assert!(!is_allowed("GPL-3.0", &allowed) && !is_allowed("MIT AND GPL-3.0", &allowed));
 }

@@ -23,15 +23,19 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 ///
 /// # Errors
 /// When the definition cannot be written as YAML, which would be a defect of the operator.
-pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::Error> {
-    serde_yaml_ng::to_string(crd)
+pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser_error::Error> {
+    serde_saphyr::to_string(crd)
 }
 
 /// What the derive cannot say: `status` begins with an observed generation that no object has, so
 /// that tools which read kstatus do not take a new object for a finished one.
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
-        if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+        if let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        {
             forbid_null(schema);
         }
         let status = version
@@ -52,7 +56,11 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 /// the `null`, and rules that ask whether a field is there need not ask what is in it.
 fn forbid_null(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
         forbid_null(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {

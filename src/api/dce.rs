@@ -3,13 +3,34 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reference::{CaBundleRef, SecretRef};
+use super::reference::{CaBundleRef, SECRET_KEY, SecretRef};
+
+// An endpoint's rules take turns, so that each defect is told once and in words that fit it. No rule
+// uses `url()`: it ends with an error of its own where a text is no URL, which helps nobody.
+
+/// Something, `://`, and something.
+const IS_ABSOLUTE: &str = "self.matches('^[a-zA-Z][-+.a-zA-Z0-9]*://.')";
+
+/// Of what is absolute: the right scheme, in lower case.
+const HAS_SCHEME: &str =
+    "!self.matches('^[a-zA-Z][-+.a-zA-Z0-9]*://.') || self.matches('^https?://')";
+
+/// Of what has the right scheme and none of the forbidden parts: a host name, an IPv4 address or an
+/// IPv6 address in brackets; a port from 1 to 65535; a path of unreserved characters (RFC 3986).
+const HAS_FORM: &str = concat!(
+    "!self.matches('^https?://.') || self.matches('[@?#]') || self.matches('^https?://",
+    r"([a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?([.][a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?)*[.]?|\[[0-9a-fA-F:.]+\])",
+    "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
+    "(/([-a-zA-Z0-9._~!$&()*+,;=:]|%[0-9a-fA-F]{2})*)*$')",
+);
 
 /// How to reach a DaoCloud Enterprise 5.0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.endpoint.startsWith('http:') || (has(self.allowHTTP) && self.allowHTTP)").message("endpoint: plain http sends the login over the network unprotected; use https, or set allowHTTP: true to accept that"),
+    validation = Rule::new("!self.endpoint.startsWith('http:') || (has(self.allowHTTP) && self.allowHTTP)")
+        .message("plain http sends the login over the network unprotected; use https, or set allowHTTP: true to accept that")
+        .field_path(".endpoint"),
 )]
 pub struct DceProvider {
     /// The base URL, such as `https://dce.example.com`, with the path prefix when a reverse proxy
@@ -17,11 +38,12 @@ pub struct DceProvider {
     /// another; declare a new provider instead.
     #[schemars(length(max = 1024))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && url(self).getHost() != ''").message("must be an absolute URL such as https://dce.example.com"),
-        validation = Rule::new("self.startsWith('https:') || self.startsWith('http:')").message("must start with https:// (or http:// together with allowHTTP: true)"),
-        validation = Rule::new("!self.contains('@')").message("must not hold a user name or password; the login belongs into the Secret that auth names"),
-        validation = Rule::new("!self.contains('?') && !self.contains('#')").message("must not hold a query or a fragment"),
-        validation = Rule::new("self == oldSelf").message("cannot be changed; declare a new provider for another system"),
+        validation = (IS_ABSOLUTE, "must be an absolute URL such as https://dce.example.com"),
+        validation = (HAS_SCHEME, "must start with https:// (or with http:// together with allowHTTP: true)"),
+        validation = ("!self.contains('@')", "must not hold a user name or password; the login belongs into the Secret that auth names"),
+        validation = ("!self.contains('?') && !self.contains('#')", "must not hold a query or a fragment"),
+        validation = (HAS_FORM, "must be a host with a port and a path where needed, and nothing else: no spaces, no special characters"),
+        validation = ("self == oldSelf", "cannot be changed; declare a new provider for another system"),
     )]
     pub endpoint: String,
     /// Accept an endpoint with `http://`. The key pair and every token then cross the network
@@ -69,12 +91,12 @@ pub struct DceKeyPair {
     /// The key in it that holds the AK; `ak` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be the key of a Secret: letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = SECRET_KEY)]
     pub ak_key: Option<String>,
     /// The key in it that holds the SK; `sk` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be the key of a Secret: letters, digits, '-', '_' and '.'"))]
+    #[x_kube(validation = SECRET_KEY)]
     pub sk_key: Option<String>,
 }
 

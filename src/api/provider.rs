@@ -66,9 +66,17 @@ provider_kind!(
     #[x_kube(
         validation = Rule::new("has(self.dce)").message("name the system, exactly one of: dce"),
         validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || has(self.dce.auth.keyPair.secretRef.namespace)").message("dce.auth.keyPair.secretRef.namespace: required in a ClusterCredentialProvider"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || has(self.dce.tls.caBundleSecretRef.namespace)").message("dce.tls.caBundleSecretRef.namespace: required in a ClusterCredentialProvider"),
-        validation = Rule::new("!has(self.allow) || self.allow.all(g, has(g.namespaces))").message("allow: each grant of a ClusterCredentialProvider says for which namespaces it is (namespaces: {} for all)"),
+        validation = Rule::new("!has(self.dce) || has(self.dce.auth.keyPair.secretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".dce.auth.keyPair.secretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || has(self.dce.tls.caBundleSecretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".dce.tls.caBundleSecretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.allow) || self.allow.all(g, has(g.namespaces))")
+            .message("each grant of a ClusterCredentialProvider says for which namespaces it is (namespaces: {} for all)")
+            .field_path(".allow"),
     )]
     ClusterCredentialProvider,
     ClusterCredentialProviderSpec
@@ -96,9 +104,15 @@ provider_kind!(
     #[x_kube(
         validation = Rule::new("has(self.dce)").message("name the system, exactly one of: dce"),
         validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair.secretRef.namespace)").message("dce.auth.keyPair.secretRef.namespace: not accepted in a CredentialProvider, which reads Secrets of its own namespace alone"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || !has(self.dce.tls.caBundleSecretRef.namespace)").message("dce.tls.caBundleSecretRef.namespace: not accepted in a CredentialProvider, which reads Secrets of its own namespace alone"),
-        validation = Rule::new("!has(self.allow) || self.allow.all(g, !has(g.namespaces))").message("allow: the grants of a CredentialProvider are for its own namespace; leave out namespaces"),
+        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair.secretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".dce.auth.keyPair.secretRef.namespace"),
+        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || !has(self.dce.tls.caBundleSecretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".dce.tls.caBundleSecretRef.namespace"),
+        validation = Rule::new("!has(self.allow) || self.allow.all(g, !has(g.namespaces))")
+            .message("the grants of a CredentialProvider are for its own namespace; leave out namespaces")
+            .field_path(".allow"),
     )]
     CredentialProvider,
     CredentialProviderSpec
@@ -126,10 +140,54 @@ pub struct Grant {
     /// is set by the API server and safe to grant by; any other label is as safe as the right to
     /// set labels on namespaces. Only in a `ClusterCredentialProvider`, and required there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "selector_schema")]
     pub namespaces: Option<LabelSelector>,
     /// What they may ask a DCE for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dce: Option<DceGrant>,
+}
+
+/// A label selector of which only such are accepted that mean something: one that cannot be read
+/// would grant nothing and say nothing, and `NotIn` of no values would grant to everybody.
+fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {
+            "matchLabels": {
+                "description": "Labels that a namespace has to have, with these values.",
+                "type": "object",
+                "maxProperties": 64,
+                "additionalProperties": {"type": "string", "maxLength": 63},
+            },
+            "matchExpressions": {
+                "description": "Conditions that a namespace's labels have to fulfil, all of them.",
+                "type": "array",
+                "maxItems": 32,
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": {"description": "The label.", "type": "string", "maxLength": 317},
+                        "operator": {
+                            "description": "How the label's value relates to `values`.",
+                            "type": "string",
+                            "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
+                        },
+                        "values": {
+                            "description": "The values for `In` and `NotIn`.",
+                            "type": "array",
+                            "maxItems": 64,
+                            "items": {"type": "string", "maxLength": 63},
+                        },
+                    },
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                        "message": "In and NotIn need values, Exists and DoesNotExist have none",
+                    }],
+                },
+            },
+        },
+    })
 }
 
 /// How much a provider is asked at most, by all requests together.

@@ -6,7 +6,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{dce::DceCredential, reason::Reason, reference::ProviderRef, types::Duration};
+use super::{
+    dce::DceCredential,
+    reason::Reason,
+    reference::{ProviderRef, SECRET_NAME},
+    types::Duration,
+};
 
 /// What a workload needs, and the Secret to put it in.
 ///
@@ -65,7 +70,7 @@ pub struct SecretTarget {
     /// not belong to the request is never written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit"))]
+    #[x_kube(validation = SECRET_NAME)]
     pub name: Option<String>,
 }
 

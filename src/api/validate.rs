@@ -18,9 +18,17 @@ pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusa
     let url = Url::parse(text)
         .ok()
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| invalid(field, "must be an absolute URL such as https://dce.example.com"))?;
+        .ok_or_else(|| {
+            invalid(
+                field,
+                "must be an absolute URL such as https://dce.example.com",
+            )
+        })?;
     if url.scheme() == "http" && !allow_http {
-        return Err(invalid(field, "plain http sends the login over the network unprotected; use https, or set allowHTTP: true"));
+        return Err(invalid(
+            field,
+            "plain http sends the login over the network unprotected; use https, or set allowHTTP: true",
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid(field, "must not hold a user name or password"));
@@ -38,12 +46,17 @@ pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusa
 pub fn secret_name(field: &str, name: &str) -> Result<(), Refusal> {
     let edge = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
     let label = |label: &str| {
-        label.starts_with(edge) && label.ends_with(edge) && label.chars().all(|char| edge(char) || char == '-')
+        label.starts_with(edge)
+            && label.ends_with(edge)
+            && label.chars().all(|char| edge(char) || char == '-')
     };
     if name.len() <= 253 && name.split('.').all(label) {
         Ok(())
     } else {
-        Err(invalid(field, "must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit"))
+        Err(invalid(
+            field,
+            "must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit",
+        ))
     }
 }
 

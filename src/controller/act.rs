@@ -45,17 +45,21 @@ impl From<kube::Error> for PassError {
     fn from(error: kube::Error) -> Self {
         match &error {
             kube::Error::Api(status) if status.code == 409 => PassError::Conflict,
-            kube::Error::Api(status) if status.code == 403 && is_terminating(status) => PassError::NamespaceTerminating,
+            kube::Error::Api(status) if status.code == 403 && is_terminating(status) => {
+                PassError::NamespaceTerminating
+            }
             _ => PassError::Api(error),
         }
     }
 }
 
 fn is_terminating(status: &kube::core::Status) -> bool {
-    status
-        .details
-        .as_ref()
-        .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
+    status.details.as_ref().is_some_and(|details| {
+        details
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    })
 }
 
 /// Takes one step and puts what comes of it into what was observed.
@@ -84,7 +88,9 @@ pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
 }
 
 async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
-    let (Some(connection), Some(ask)) = (pass.connection.clone(), pass.ask.clone()) else { return };
+    let (Some(connection), Some(ask)) = (pass.connection.clone(), pass.ask.clone()) else {
+        return;
+    };
     if !permitted(pass, urgency) {
         return;
     }
@@ -93,7 +99,9 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     if damaged {
         let now = clock::now();
         pass.seen.replacements.push(now);
-        pass.context.memory.with(&pass.key, |remembered| remembered.replaced(now));
+        pass.context
+            .memory
+            .with(&pass.key, |remembered| remembered.replaced(now));
     }
     let asked = ask.digest();
     call(pass, "issue", async move {
@@ -103,13 +111,26 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
 }
 
 async fn verify(pass: &mut Pass, urgency: Urgency) {
-    let (Some(connection), Some(ask)) = (pass.connection.clone(), pass.ask.clone()) else { return };
-    let Some(data) = pass.seen.in_hand.as_ref().map(|in_hand| in_hand.data.clone()) else { return };
+    let (Some(connection), Some(ask)) = (pass.connection.clone(), pass.ask.clone()) else {
+        return;
+    };
+    let Some(data) = pass
+        .seen
+        .in_hand
+        .as_ref()
+        .map(|in_hand| in_hand.data.clone())
+    else {
+        return;
+    };
     if !permitted(pass, urgency) {
         return;
     }
     call(pass, "verify", proof(connection, ask, data)).await;
-    let refused = pass.seen.in_hand.as_ref().is_some_and(|in_hand| in_hand.proof == Proof::Refused);
+    let refused = pass
+        .seen
+        .in_hand
+        .as_ref()
+        .is_some_and(|in_hand| in_hand.proof == Proof::Refused);
     if refused {
         pass.fail(failed(
             Reason::VerificationFailed,
@@ -135,16 +156,32 @@ fn permitted(pass: &mut Pass, urgency: Urgency) -> bool {
 }
 
 /// Makes a call, and waits for it a short while.
-async fn call(pass: &mut Pass, operation: &'static str, call: impl Future<Output = Came> + Send + 'static) {
+async fn call(
+    pass: &mut Pass,
+    operation: &'static str,
+    call: impl Future<Output = Came> + Send + 'static,
+) {
     let context = Arc::clone(&pass.context);
-    let (key, provider, uid) = (pass.key.clone(), pass.provider.clone(), pass.owner.uid.clone());
+    let (key, provider, uid) = (
+        pass.key.clone(),
+        pass.provider.clone(),
+        pass.owner.uid.clone(),
+    );
     let permit = pass.permit.take();
-    context.memory.with(&key, |remembered| remembered.call = CallState::UnderWay);
+    context
+        .memory
+        .with(&key, |remembered| remembered.call = CallState::UnderWay);
     let (back, mut came) = oneshot::channel();
     tokio::spawn(async move {
-        let came = AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|_| {
-            Came::Proof(Err(failed(Reason::InternalError, "the operator failed in a call to the provider; see its log")))
-        });
+        let came = AssertUnwindSafe(call)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                Came::Proof(Err(failed(
+                    Reason::InternalError,
+                    "the operator failed in a call to the provider; see its log",
+                )))
+            });
         note(&context, &provider, operation, &came);
         // Where nobody waits any more, the next pass takes it.
         if let Err((came, permit)) = back.send((came, permit)) {
@@ -174,7 +211,9 @@ async fn call(pass: &mut Pass, operation: &'static str, call: impl Future<Output
     };
     match came {
         Some((came, permit)) => {
-            pass.context.memory.with(&pass.key, |remembered| remembered.call = CallState::None);
+            pass.context
+                .memory
+                .with(&pass.key, |remembered| remembered.call = CallState::None);
             pass.permit = permit;
             pass.take(came);
         }
@@ -183,7 +222,12 @@ async fn call(pass: &mut Pass, operation: &'static str, call: impl Future<Output
 }
 
 /// Counts a call, and tells the provider what its answer means for everybody.
-fn note(context: &super::context::Context, provider: &super::key::ProviderKey, operation: &'static str, came: &Came) {
+fn note(
+    context: &super::context::Context,
+    provider: &super::key::ProviderKey,
+    operation: &'static str,
+    came: &Came,
+) {
     let failure = match came {
         Came::Issued(Err(failure), ..) | Came::Proof(Err(failure)) => Some(failure),
         Came::Proof(Ok(_)) | Came::Issued(Ok(_), ..) => None,
@@ -193,10 +237,17 @@ fn note(context: &super::context::Context, provider: &super::key::ProviderKey, o
         (None, Came::Proof(Ok(Proof::Refused))) => Err(Reason::VerificationFailed),
         _ => Ok(()),
     };
-    context.metrics.call(&provider.to_string(), operation, outcome);
+    context
+        .metrics
+        .call(&provider.to_string(), operation, outcome);
     let Some(failure) = failure else { return };
-    let Some(link) = context.links.get(provider) else { return };
-    if let Some(wait) = failure.retry_after.and_then(|wait| Duration::try_from(wait).ok()) {
+    let Some(link) = context.links.get(provider) else {
+        return;
+    };
+    if let Some(wait) = failure
+        .retry_after
+        .and_then(|wait| Duration::try_from(wait).ok())
+    {
         link.budget.pause(wait);
     }
     if failure.reason == Reason::LoginRefused {
@@ -208,7 +259,9 @@ fn note(context: &super::context::Context, provider: &super::key::ProviderKey, o
 
 /// Puts the credential in hand into the Secret.
 async fn publish(pass: &mut Pass) -> Result<(), PassError> {
-    let Some(in_hand) = pass.seen.in_hand.clone() else { return Ok(()) };
+    let Some(in_hand) = pass.seen.in_hand.clone() else {
+        return Ok(());
+    };
     // Its proof was the last call; others may go ahead while the Secret is written.
     pass.permit = None;
     let owner = pass.owner.clone();
@@ -220,13 +273,22 @@ async fn publish(pass: &mut Pass) -> Result<(), PassError> {
     };
     let written = match (&pass.seen.target, &pass.known, &pass.secret) {
         (Target::Unseen | Target::Absent, ..) => create(pass, &write).await?,
-        (Target::Adoptable, _, Some(secret)) => patch(pass, &secret::adopt(&write, secret), &in_hand.data).await?,
-        (_, Some(known), Some(secret)) => patch(pass, &secret::repair(&write, secret, known), &in_hand.data).await?,
-        (_, Some(known), None) => patch(pass, &secret::publish(&write, known), &in_hand.data).await?,
+        (Target::Adoptable, _, Some(secret)) => {
+            patch(pass, &secret::adopt(&write, secret), &in_hand.data).await?
+        }
+        (_, Some(known), Some(secret)) => {
+            patch(pass, &secret::repair(&write, secret, known), &in_hand.data).await?
+        }
+        (_, Some(known), None) => {
+            patch(pass, &secret::publish(&write, known), &in_hand.data).await?
+        }
         _ => None,
     };
     let Some(secret) = written else { return Ok(()) };
-    let known = write.known(secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
+    let known = write.known(
+        secret.uid().unwrap_or_default(),
+        secret.resource_version().unwrap_or_default(),
+    );
     let published = published(&in_hand.credential, write.unverified);
     pass.secret = None;
     pass.known = Some(known.clone());
@@ -235,7 +297,9 @@ async fn publish(pass: &mut Pass) -> Result<(), PassError> {
         remembered.must_look = false;
         remembered.known = Some(known);
     });
-    pass.context.metrics.published(&pass.provider.to_string(), clock::now());
+    pass.context
+        .metrics
+        .published(&pass.provider.to_string(), clock::now());
     pass.seen.publish(published);
     Ok(())
 }
@@ -255,14 +319,25 @@ fn published(credential: &Credential, unverified: bool) -> Published {
 
 /// Writes the operator's part of the Secret again.
 async fn repair(pass: &mut Pass) -> Result<(), PassError> {
-    let (Some(known), Some(secret), Some(data)) = (&pass.known, &pass.secret, &pass.recovered) else {
+    let (Some(known), Some(secret), Some(data)) = (&pass.known, &pass.secret, &pass.recovered)
+    else {
         return Ok(());
     };
     let (known, data, owner) = (known.clone(), data.clone(), pass.owner.clone());
-    let write = Write { owner: &owner, credential: &known.credential, unverified: known.unverified, data: &data };
+    let write = Write {
+        owner: &owner,
+        credential: &known.credential,
+        unverified: known.unverified,
+        data: &data,
+    };
     let body = secret::repair(&write, secret, &known);
-    let Some(secret) = patch(pass, &body, &data).await? else { return Ok(()) };
-    let known = write.known(secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
+    let Some(secret) = patch(pass, &body, &data).await? else {
+        return Ok(());
+    };
+    let known = write.known(
+        secret.uid().unwrap_or_default(),
+        secret.resource_version().unwrap_or_default(),
+    );
     pass.secret = None;
     pass.seen.target = Target::Ours(published(&known.credential, known.unverified));
     pass.seen.done.repaired = true;
@@ -273,7 +348,10 @@ async fn repair(pass: &mut Pass) -> Result<(), PassError> {
 
 /// Creates the Secret. Where there is one already, that is what was observed.
 async fn create(pass: &mut Pass, write: &Write<'_>) -> Result<Option<Secret>, PassError> {
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
     match secrets(pass).create(&params, &secret::create(write)).await {
         Ok(secret) => Ok(Some(secret)),
         Err(kube::Error::Api(status)) if status.code == 409 => {
@@ -284,10 +362,20 @@ async fn create(pass: &mut Pass, write: &Write<'_>) -> Result<Option<Secret>, Pa
     }
 }
 
-async fn patch(pass: &mut Pass, body: &Value, data: &SecretData) -> Result<Option<Secret>, PassError> {
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+async fn patch(
+    pass: &mut Pass,
+    body: &Value,
+    data: &SecretData,
+) -> Result<Option<Secret>, PassError> {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
     let name = pass.owner.secret_name.clone();
-    match secrets(pass).patch(&name, &params, &Patch::Merge(body)).await {
+    match secrets(pass)
+        .patch(&name, &params, &Patch::Merge(body))
+        .await
+    {
         Ok(secret) => Ok(Some(secret)),
         // It is gone, or another one: look, and let the plan decide.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
@@ -299,14 +387,27 @@ async fn patch(pass: &mut Pass, body: &Value, data: &SecretData) -> Result<Optio
 }
 
 /// The API server said no for a reason that somebody should read about, rather than failing.
-fn refused(pass: &mut Pass, error: kube::Error, data: &SecretData) -> Result<Option<Secret>, PassError> {
+fn refused(
+    pass: &mut Pass,
+    error: kube::Error,
+    data: &SecretData,
+) -> Result<Option<Secret>, PassError> {
     match PassError::from(error) {
-        PassError::Api(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 413 | 422) => {
-            let words = if data.appears_in(&status.message) { "" } else { status.message.as_str() };
+        PassError::Api(kube::Error::Api(status))
+            if matches!(status.code, 400 | 403 | 413 | 422) =>
+        {
+            let words = if data.appears_in(&status.message) {
+                ""
+            } else {
+                status.message.as_str()
+            };
             let words: String = words.chars().take(300).collect();
             pass.fail(failed(
                 Reason::SecretRefused,
-                format!("the API server refused to write Secret {}: {} {words}", pass.owner.secret_name, status.reason),
+                format!(
+                    "the API server refused to write Secret {}: {} {words}",
+                    pass.owner.secret_name, status.reason
+                ),
             ));
             Ok(None)
         }
@@ -323,7 +424,9 @@ fn discard(pass: &mut Pass) {
     if pass.seen.in_hand.take().is_some() {
         pass.context.metrics.left_behind();
     }
-    pass.context.memory.with(&pass.key, |remembered| remembered.in_hand = None);
+    pass.context
+        .memory
+        .with(&pass.key, |remembered| remembered.in_hand = None);
 }
 
 /// What a pass that ends while it stands in a queue leaves behind there.
@@ -337,5 +440,8 @@ pub fn leave_queue(pass: &Pass, waits_for: Option<WaitReason>) {
 
 /// A failure of the operator itself.
 pub fn defect() -> Failure {
-    failed(Reason::InternalError, "the operator failed on this object; its log has the details; others are not concerned")
+    failed(
+        Reason::InternalError,
+        "the operator failed on this object; its log has the details; others are not concerned",
+    )
 }

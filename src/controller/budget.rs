@@ -45,7 +45,10 @@ pub struct Permit {
 
 impl Budget {
     /// A budget. `wake` is called with a request whose turn it is.
-    pub fn new(limits: &provider::Budget, wake: impl Fn(&RequestKey) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(
+        limits: &provider::Budget,
+        wake: impl Fn(&RequestKey) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let now = clock::monotonic();
         Arc::new(Budget {
             inner: Mutex::new(Inner {
@@ -93,7 +96,9 @@ impl Budget {
         };
         drop(inner);
         if granted {
-            Some(Permit { budget: Arc::clone(self) })
+            Some(Permit {
+                budget: Arc::clone(self),
+            })
         } else {
             self.advance();
             None
@@ -132,14 +137,17 @@ impl Budget {
         let mut inner = lock(&self.inner);
         inner.forget_the_late(now);
         while inner.may_start(now) {
-            let Some((_, request)) = inner.queue.pop_first() else { break };
+            let Some((_, request)) = inner.queue.pop_first() else {
+                break;
+            };
             inner.places.remove(&request);
             inner.start(now);
             inner.kept.insert(request.clone(), now + KEPT);
             turn.push(request);
         }
         let again = inner.next_chance(now);
-        let set_alarm = again.is_some_and(|at| inner.alarm.is_none_or(|alarm| alarm <= now || at < alarm));
+        let set_alarm =
+            again.is_some_and(|at| inner.alarm.is_none_or(|alarm| alarm <= now || at < alarm));
         if set_alarm {
             inner.alarm = again;
         }
@@ -162,7 +170,9 @@ impl Budget {
 
 impl Inner {
     fn may_start(&self, now: Instant) -> bool {
-        self.under_way < self.concurrency && now >= self.rate_allows_at(now) && now >= self.paused_until
+        self.under_way < self.concurrency
+            && now >= self.rate_allows_at(now)
+            && now >= self.paused_until
     }
 
     /// When the rate allows the next call: what was spent may run ahead by a second's worth.
@@ -188,7 +198,11 @@ impl Inner {
         let late = self.kept.values().min().copied();
         let free = (!self.queue.is_empty() && self.under_way < self.concurrency)
             .then(|| self.rate_allows_at(now).max(self.paused_until));
-        [late, free].into_iter().flatten().min().map(|at| at.max(now + Duration::from_millis(1)))
+        [late, free]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| at.max(now + Duration::from_millis(1)))
     }
 
     fn forget_the_late(&mut self, now: Instant) {
@@ -198,7 +212,9 @@ impl Inner {
     }
 
     fn is_first(&self, request: &RequestKey) -> bool {
-        self.queue.first_key_value().is_some_and(|(_, first)| first == request)
+        self.queue
+            .first_key_value()
+            .is_some_and(|(_, first)| first == request)
     }
 
     fn enqueue(&mut self, request: &RequestKey, urgency: Urgency) {
@@ -208,7 +224,8 @@ impl Inner {
                 self.leave_queue(request);
                 self.arrivals += 1;
                 self.queue.insert((urgency, self.arrivals), request.clone());
-                self.places.insert(request.clone(), (urgency, self.arrivals));
+                self.places
+                    .insert(request.clone(), (urgency, self.arrivals));
             }
         }
     }
@@ -243,12 +260,21 @@ mod tests {
 
     fn budget(rate: i32, concurrency: i32) -> (Arc<Budget>, mpsc::UnboundedReceiver<RequestKey>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let limits = provider::Budget { requests_per_second: Some(rate), concurrency: Some(concurrency) };
-        (Budget::new(&limits, move |key| drop(sender.send(key.clone()))), receiver)
+        let limits = provider::Budget {
+            requests_per_second: Some(rate),
+            concurrency: Some(concurrency),
+        };
+        (
+            Budget::new(&limits, move |key| drop(sender.send(key.clone()))),
+            receiver,
+        )
     }
 
     fn key(name: &str) -> RequestKey {
-        RequestKey { namespace: "ns".into(), name: name.into() }
+        RequestKey {
+            namespace: "ns".into(),
+            name: name.into(),
+        }
     }
 
     #[tokio::test]
@@ -260,7 +286,10 @@ mod tests {
         assert_eq!(budget.waiting(), 1);
         drop(first);
         assert_eq!(woken.recv().await, Some(key("c")));
-        assert!(budget.acquire(&key("d"), Urgency::New).is_none(), "the place is kept for c");
+        assert!(
+            budget.acquire(&key("d"), Urgency::New).is_none(),
+            "the place is kept for c"
+        );
         assert!(budget.acquire(&key("c"), Urgency::New).is_some());
     }
 
@@ -269,7 +298,12 @@ mod tests {
         let (budget, mut woken) = budget(1000, 1);
         let busy = budget.acquire(&key("busy"), Urgency::New).unwrap();
         let at = |second| Urgency::Expiring(jiff::Timestamp::from_second(second).unwrap());
-        for (name, urgency) in [("routine", Urgency::Routine), ("new", Urgency::New), ("late", at(20)), ("soon", at(10))] {
+        for (name, urgency) in [
+            ("routine", Urgency::Routine),
+            ("new", Urgency::New),
+            ("late", at(20)),
+            ("soon", at(10)),
+        ] {
             assert!(budget.acquire(&key(name), urgency).is_none());
         }
         drop(busy);
@@ -282,7 +316,9 @@ mod tests {
     #[tokio::test]
     async fn the_rate_holds_after_a_second_s_worth_at_once() {
         let (budget, mut woken) = budget(10, 100);
-        let at_once = (0..50).filter(|i| budget.acquire(&key(&i.to_string()), Urgency::New).is_some()).count();
+        let at_once = (0..50)
+            .filter(|i| budget.acquire(&key(&i.to_string()), Urgency::New).is_some())
+            .count();
         assert_eq!(at_once, 10);
         assert!(woken.recv().await.is_some(), "the queue moves by itself");
     }

@@ -79,9 +79,12 @@ impl Link {
                 if *uid == state.declared.uid && *generation == state.declared.generation =>
             {
                 match usability {
-                    Usability::Usable { connection, inputs } => {
-                        (Gate::Open { inputs: inputs.clone() }, Some(Arc::clone(connection)))
-                    }
+                    Usability::Usable { connection, inputs } => (
+                        Gate::Open {
+                            inputs: inputs.clone(),
+                        },
+                        Some(Arc::clone(connection)),
+                    ),
                     Usability::NotReady(not_ready) => (Gate::NotReady(not_ready.clone()), None),
                 }
             }
@@ -154,8 +157,16 @@ impl Links {
 
     /// Notes what was declared. Says whether a pass over the provider is due: not for what is
     /// merely the operator's own write of the status.
-    pub fn declare(&self, declared: Declared, wake: impl Fn(&RequestKey) + Send + Sync + 'static) -> bool {
-        let limits = declared.spec.as_ref().map(|spec| spec.budget.clone()).unwrap_or_default();
+    pub fn declare(
+        &self,
+        declared: Declared,
+        wake: impl Fn(&RequestKey) + Send + Sync + 'static,
+    ) -> bool {
+        let limits = declared
+            .spec
+            .as_ref()
+            .map(|spec| spec.budget.clone())
+            .unwrap_or_default();
         let mut links = lock(&self.links);
         let Some(link) = links.get(&declared.key) else {
             let login = declared.status.login.clone();
@@ -211,13 +222,22 @@ impl Links {
     pub fn all_secrets(&self) -> BTreeSet<SecretKey> {
         lock(&self.links)
             .values()
-            .flat_map(|link| lock(&link.state).secrets.iter().cloned().collect::<Vec<_>>())
+            .flat_map(|link| {
+                lock(&link.state)
+                    .secrets
+                    .iter()
+                    .cloned()
+                    .collect::<Vec<_>>()
+            })
             .collect()
     }
 
     /// All providers.
     pub fn all(&self) -> Vec<(ProviderKey, Arc<Link>)> {
-        lock(&self.links).iter().map(|(key, link)| (key.clone(), Arc::clone(link))).collect()
+        lock(&self.links)
+            .iter()
+            .map(|(key, link)| (key.clone(), Arc::clone(link)))
+            .collect()
     }
 }
 

@@ -102,8 +102,16 @@ impl Memory {
             return;
         }
         inner.unrefer(key);
-        inner.by_secret.entry(secret.clone()).or_default().insert(key.clone());
-        inner.by_provider.entry(provider.clone()).or_default().insert(key.clone());
+        inner
+            .by_secret
+            .entry(secret.clone())
+            .or_default()
+            .insert(key.clone());
+        inner
+            .by_provider
+            .entry(provider.clone())
+            .or_default()
+            .insert(key.clone());
         inner.refers.insert(key.clone(), (secret, provider));
     }
 
@@ -120,7 +128,11 @@ impl Memory {
     }
 
     /// Works on what is remembered of a request, if it is known.
-    pub fn with_known<T>(&self, key: &RequestKey, work: impl FnOnce(&mut Remembered) -> T) -> Option<T> {
+    pub fn with_known<T>(
+        &self,
+        key: &RequestKey,
+        work: impl FnOnce(&mut Remembered) -> T,
+    ) -> Option<T> {
         lock(&self.inner).requests.get_mut(key).map(work)
     }
 
@@ -136,13 +148,21 @@ impl Memory {
 
     /// How many requests name a provider.
     pub fn count_naming_provider(&self, provider: &ProviderKey) -> usize {
-        lock(&self.inner).by_provider.get(provider).map_or(0, BTreeSet::len)
+        lock(&self.inner)
+            .by_provider
+            .get(provider)
+            .map_or(0, BTreeSet::len)
     }
 
     /// The requests of a namespace.
     pub fn in_namespace(&self, namespace: &str) -> Vec<RequestKey> {
         let inner = lock(&self.inner);
-        inner.refers.keys().filter(|key| key.namespace == namespace).cloned().collect()
+        inner
+            .refers
+            .keys()
+            .filter(|key| key.namespace == namespace)
+            .cloned()
+            .collect()
     }
 
     /// The Secrets that requests name, in one namespace or in all.
@@ -167,10 +187,16 @@ impl Memory {
                 .and_then(|remembered| remembered.known.as_ref())
                 .and_then(|known| known.credential.expires_at);
             if let Some(at) = expires_at {
-                earliest.entry(provider).and_modify(|least| *least = at.min(*least)).or_insert(at);
+                earliest
+                    .entry(provider)
+                    .and_modify(|least| *least = at.min(*least))
+                    .or_insert(at);
             }
         }
-        earliest.into_iter().map(|(provider, at)| (provider.clone(), at)).collect()
+        earliest
+            .into_iter()
+            .map(|(provider, at)| (provider.clone(), at))
+            .collect()
     }
 
     /// Notes that the watch told about a Secret. Says whether that is news to the request.
@@ -179,12 +205,19 @@ impl Memory {
         let Some(remembered) = inner.requests.get_mut(key) else {
             return false;
         };
-        let known = remembered.known.as_ref().and_then(|known| known.resource_version.parse::<u64>().ok());
+        let known = remembered
+            .known
+            .as_ref()
+            .and_then(|known| known.resource_version.parse::<u64>().ok());
         let news = match known {
             Some(known) => heard.version > known,
             None => true,
         };
-        if remembered.heard.as_ref().is_none_or(|before| before.version < heard.version) {
+        if remembered
+            .heard
+            .as_ref()
+            .is_none_or(|before| before.version < heard.version)
+        {
             remembered.heard = Some(heard);
         }
         news
@@ -214,7 +247,11 @@ impl Remembered {
     /// Forgets everything when the request is another one of the same name.
     pub fn about(&mut self, uid: &str) -> &mut Self {
         if self.uid != uid {
-            *self = Remembered { uid: uid.to_owned(), heard: self.heard.take(), ..Remembered::default() };
+            *self = Remembered {
+                uid: uid.to_owned(),
+                heard: self.heard.take(),
+                ..Remembered::default()
+            };
         }
         self
     }

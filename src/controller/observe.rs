@@ -12,13 +12,10 @@ use super::{
     memory::{CallState, Came},
 };
 use crate::{
-    api::{
-        CredentialRequest, Reason, annotations,
-        reference::ProviderKind,
-        validate,
-    },
+    api::{CredentialRequest, Reason, annotations, reference::ProviderKind, validate},
     plan::{
-        Damage, Done, Gate, InHand, Observed, Proof, Recorded, Refusal, Request, Target, Wanted, schedule,
+        Damage, Done, Gate, InHand, Observed, Proof, Recorded, Refusal, Request, Target, Wanted,
+        schedule,
     },
     providers::{Ask, Connection, System},
     secret::{self, Known, Owner, SecretData},
@@ -57,7 +54,10 @@ pub struct Pass {
 impl Pass {
     /// Begins a pass, from what is remembered and without asking anybody.
     pub fn begin(context: &Arc<Context>, cached: &Arc<CredentialRequest>) -> Option<Pass> {
-        let key = RequestKey { namespace: cached.namespace()?, name: cached.name_any() };
+        let key = RequestKey {
+            namespace: cached.namespace()?,
+            name: cached.name_any(),
+        };
         let uid = cached.uid()?;
         let request = newest(context, &key, &uid, cached);
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
@@ -111,7 +111,9 @@ impl Pass {
             .as_ref()
             .is_none_or(|status| status.credentials.is_empty() && status.conditions.is_empty());
         let came = self.context.memory.with(&self.key, |remembered| {
-            remembered.about(&self.owner.uid).with_secret(&self.owner.secret_name);
+            remembered
+                .about(&self.owner.uid)
+                .with_secret(&self.owner.secret_name);
             self.seen.replacements.clone_from(&remembered.replacements);
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
@@ -138,7 +140,11 @@ impl Pass {
                 let mut credential = issued.credential;
                 credential.serial = serial;
                 credential.asked = asked;
-                self.seen.in_hand = Some(InHand { credential, data: issued.data, proof: Proof::Missing });
+                self.seen.in_hand = Some(InHand {
+                    credential,
+                    data: issued.data,
+                    proof: Proof::Missing,
+                });
             }
             Came::Proof(Ok(proof)) => {
                 if let Some(in_hand) = &mut self.seen.in_hand {
@@ -148,7 +154,9 @@ impl Pass {
             Came::Issued(Err(failure), ..) | Came::Proof(Err(failure)) => self.fail(failure),
         }
         let in_hand = self.seen.in_hand.clone();
-        self.context.memory.with(&self.key, |remembered| remembered.in_hand = in_hand);
+        self.context
+            .memory
+            .with(&self.key, |remembered| remembered.in_hand = in_hand);
     }
 
     /// Looks at the Secret.
@@ -171,12 +179,15 @@ impl Pass {
             return;
         };
         let endpoint = self.endpoint();
-        let (target, known, recovered) = secret::classify(&secret, &self.owner, self.known.as_ref(), |found, credential| {
-            match (&self.ask, &endpoint) {
+        let (target, known, recovered) = secret::classify(
+            &secret,
+            &self.owner,
+            self.known.as_ref(),
+            |found, credential| match (&self.ask, &endpoint) {
                 (Some(ask), Some(endpoint)) => System::recover(ask, endpoint, found, credential),
                 _ => Vec::new(),
-            }
-        });
+            },
+        );
         let whole = matches!(&target, Target::Ours(published) if published.damage == Damage::None);
         self.seen.target = target;
         self.recovered = recovered;
@@ -215,12 +226,19 @@ impl Pass {
 }
 
 /// The request as the operator last wrote it, until the watch has caught up with that.
-fn newest(context: &Context, key: &RequestKey, uid: &str, cached: &Arc<CredentialRequest>) -> Arc<CredentialRequest> {
+fn newest(
+    context: &Context,
+    key: &RequestKey,
+    uid: &str,
+    cached: &Arc<CredentialRequest>,
+) -> Arc<CredentialRequest> {
     let version = cached.resource_version().unwrap_or_default();
     context.memory.with(key, |remembered| {
         let remembered = remembered.about(uid);
         match &remembered.written {
-            Some(written) if newer(&written.resource_version().unwrap_or_default(), &version) => Arc::clone(written),
+            Some(written) if newer(&written.resource_version().unwrap_or_default(), &version) => {
+                Arc::clone(written)
+            }
             _ => {
                 remembered.written = None;
                 Arc::clone(cached)
@@ -231,7 +249,10 @@ fn newest(context: &Context, key: &RequestKey, uid: &str, cached: &Arc<Credentia
 
 /// What is known of the Secret without looking.
 fn target(remembered: &super::memory::Remembered, virgin: bool) -> Target {
-    let known_version = remembered.known.as_ref().and_then(|known| known.resource_version.parse::<u64>().ok());
+    let known_version = remembered
+        .known
+        .as_ref()
+        .and_then(|known| known.resource_version.parse::<u64>().ok());
     let news = remembered
         .heard
         .as_ref()
@@ -256,8 +277,14 @@ fn facts(request: &CredentialRequest, uid: &str, ask: &Result<Ask, Refusal>) -> 
             credential: ask.credential(),
             digest: ask.digest(),
             secret_name,
-            renew_before: validate::duration("spec.renewal.renewBefore", renewal.renew_before.as_ref())?,
-            rotate_every: validate::duration("spec.renewal.rotateEvery", renewal.rotate_every.as_ref())?,
+            renew_before: validate::duration(
+                "spec.renewal.renewBefore",
+                renewal.renew_before.as_ref(),
+            )?,
+            rotate_every: validate::duration(
+                "spec.renewal.rotateEvery",
+                renewal.rotate_every.as_ref(),
+            )?,
         })
     });
     Request {
@@ -274,7 +301,12 @@ fn facts(request: &CredentialRequest, uid: &str, ask: &Result<Ask, Refusal>) -> 
 fn recorded(request: &CredentialRequest) -> Recorded {
     let status = request.status.clone().unwrap_or_default();
     Recorded {
-        serial: status.credentials.iter().map(|record| record.serial).max().unwrap_or(0),
+        serial: status
+            .credentials
+            .iter()
+            .map(|record| record.serial)
+            .max()
+            .unwrap_or(0),
         rotated: status.rotated,
         failure: status.failure,
     }
@@ -311,7 +343,10 @@ fn missing(key: &RequestKey, provider: &ProviderKey) -> Refusal {
         ProviderKind::ClusterCredentialProvider => not_allowed(key, provider),
         ProviderKind::CredentialProvider => Refusal::new(
             Reason::ProviderNotFound,
-            format!("spec.providerRef: there is no {provider} in namespace {}", key.namespace),
+            format!(
+                "spec.providerRef: there is no {provider} in namespace {}",
+                key.namespace
+            ),
         ),
     }
 }
@@ -340,7 +375,8 @@ fn allowed(
             (None, ProviderKind::CredentialProvider) => true,
             (Some(selector), ProviderKind::ClusterCredentialProvider) => {
                 // A selector that cannot be read grants nothing.
-                kube::core::Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels))
+                kube::core::Selector::try_from(selector.clone())
+                    .is_ok_and(|selector| selector.matches(&labels))
             }
             _ => false,
         };
@@ -352,7 +388,10 @@ fn allowed(
         }
     }
     Err(match limit {
-        Some(words) => Refusal::new(Reason::NotAllowed, format!("the grants of {provider} do not reach that far: {words}")),
+        Some(words) => Refusal::new(
+            Reason::NotAllowed,
+            format!("the grants of {provider} do not reach that far: {words}"),
+        ),
         None => not_allowed(key, provider),
     })
 }

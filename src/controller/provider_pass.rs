@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt, };
+use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 
 use super::{
@@ -41,7 +41,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 
 /// Makes a pass over a provider.
 pub async fn reconcile(context: &Arc<Context>, key: &ProviderKey) -> Option<Duration> {
-    let Some(link) = context.links.get(key) else { return None };
+    let link = context.links.get(key)?;
     match pass(context, key, &link).await {
         Ok(action) => action,
         Err(kube::Error::Api(status)) if status.code == 409 => Some(Duration::from_millis(250)),
@@ -52,33 +52,52 @@ pub async fn reconcile(context: &Arc<Context>, key: &ProviderKey) -> Option<Dura
     }
 }
 
-async fn pass(context: &Arc<Context>, key: &ProviderKey, link: &Arc<Link>) -> Result<Option<Duration>, kube::Error> {
+async fn pass(
+    context: &Arc<Context>,
+    key: &ProviderKey,
+    link: &Arc<Link>,
+) -> Result<Option<Duration>, kube::Error> {
     let declared = link.declared();
     let reached = match link.still_usable() {
         Some(connection) => Reached {
             endpoint: declared.status.endpoint.clone(),
-            insecure: declared.spec.as_ref().ok().and_then(|spec| System::read(spec).ok()).and_then(|(_, reach)| insecure(&reach)),
+            insecure: declared
+                .spec
+                .as_ref()
+                .ok()
+                .and_then(|spec| System::read(spec).ok())
+                .and_then(|(_, reach)| insecure(&reach)),
             connection: Ok(connection),
         },
-        None => reach(context, key, link, &declared).await.inspect_err(|_| link.changed())?,
+        None => reach(context, key, link, &declared)
+            .await
+            .inspect_err(|_| link.changed())?,
     };
     let mut seen = SeenProvider {
         name: key.to_string(),
         generation: declared.generation,
         spread: schedule::spread(&declared.uid),
         endpoint: reached.endpoint,
-        reach: reached.connection.as_ref().map(|(_, inputs)| inputs.clone()).map_err(Clone::clone),
+        reach: reached
+            .connection
+            .as_ref()
+            .map(|(_, inputs)| inputs.clone())
+            .map_err(Clone::clone),
         login: link.login(),
         insecure: reached.insecure,
         requests: i64::try_from(context.memory.count_naming_provider(key)).unwrap_or(i64::MAX),
     };
     let mut decision = plan(&seen, clock::now());
-    if let (ProviderDecision::TestLogin, Ok((connection, inputs))) = (&decision, &reached.connection) {
+    if let (ProviderDecision::TestLogin, Ok((connection, inputs))) =
+        (&decision, &reached.connection)
+    {
         seen.login = Some(test_login(context, key, link, connection, inputs).await);
         decision = plan(&seen, clock::now());
     }
     let usability = match (&decision, reached.connection) {
-        (ProviderDecision::Usable, Ok((connection, inputs))) => Some(Usability::Usable { connection, inputs }),
+        (ProviderDecision::Usable, Ok((connection, inputs))) => {
+            Some(Usability::Usable { connection, inputs })
+        }
         (ProviderDecision::NotUsable(not_ready), _) => Some(Usability::NotReady(not_ready.clone())),
         _ => None,
     };
@@ -90,10 +109,9 @@ async fn pass(context: &Arc<Context>, key: &ProviderKey, link: &Arc<Link>) -> Re
     let new = report(&seen, &decision, &declared.status, clock::now());
     write(context, &declared, &new).await?;
     Ok(match decision {
-        ProviderDecision::NotUsable(not_ready) => match not_ready.retry_at {
-            Some(at) => Some(Duration::try_from(at.duration_since(clock::now())).unwrap_or_default()),
-            None => None,
-        },
+        ProviderDecision::NotUsable(not_ready) => not_ready
+            .retry_at
+            .map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or_default()),
         ProviderDecision::Usable => Some(COUNT_EVERY),
         ProviderDecision::TestLogin => Some(Duration::from_secs(1)),
     })
@@ -116,22 +134,39 @@ async fn reach(
         Ok(spec) => System::read(spec),
         Err(words) => {
             let words: String = words.chars().take(300).collect();
-            Err(Refusal::new(Reason::Undecodable, format!("this version of the operator cannot read the object: {words}")))
+            Err(Refusal::new(
+                Reason::Undecodable,
+                format!("this version of the operator cannot read the object: {words}"),
+            ))
         }
     };
     let (system, reach) = match read {
         Ok(read) => read,
-        Err(refusal) => return Ok(Reached { endpoint: None, insecure: None, connection: Err(refusal) }),
+        Err(refusal) => {
+            return Ok(Reached {
+                endpoint: None,
+                insecure: None,
+                connection: Err(refusal),
+            });
+        }
     };
     let insecure = insecure(&reach);
     let endpoint = Some(reach.endpoint.to_string());
     let connection = connect(context, key, link, declared, &system, &reach).await?;
-    Ok(Reached { endpoint, insecure, connection })
+    Ok(Reached {
+        endpoint,
+        insecure,
+        connection,
+    })
 }
 
 fn insecure(reach: &Reach) -> Option<(Reason, String)> {
     if reach.endpoint.scheme() == "http" {
-        Some((Reason::PlainHTTP, "the login and every credential cross the network unencrypted; use an https endpoint".to_owned()))
+        Some((
+            Reason::PlainHTTP,
+            "the login and every credential cross the network unencrypted; use an https endpoint"
+                .to_owned(),
+        ))
     } else if reach.skip_verify {
         Some((
             Reason::SkipsVerification,
@@ -153,9 +188,10 @@ async fn connect(
     let guard = match key.kind {
         // Who may declare a cluster provider decides about the cluster anyway.
         ProviderKind::ClusterCredentialProvider => None,
-        ProviderKind::CredentialProvider => {
-            Some(Guard::new(context.settings.tenant_endpoints.clone(), context.settings.api_server.clone()))
-        }
+        ProviderKind::CredentialProvider => Some(Guard::new(
+            context.settings.tenant_endpoints.clone(),
+            context.settings.api_server.clone(),
+        )),
     };
     if let Some(guard) = &guard
         && !guard.permits_literal(&reach.endpoint)
@@ -169,13 +205,24 @@ async fn connect(
         Ok(place) => place,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let ca_ref = match reach.ca.as_ref().map(|ca| place(key, &SecretRef { namespace: ca.namespace.clone(), name: ca.name.clone() })) {
+    let ca_ref = match reach.ca.as_ref().map(|ca| {
+        place(
+            key,
+            &SecretRef {
+                namespace: ca.namespace.clone(),
+                name: ca.name.clone(),
+            },
+        )
+    }) {
         Some(Ok(place)) => Some(place),
         Some(Err(refusal)) => return Ok(Err(refusal)),
         None => None,
     };
     // First say which Secrets matter, so that a change between reading and using one is noticed.
-    let secrets: BTreeSet<SecretKey> = [Some(login_ref.clone()), ca_ref.clone()].into_iter().flatten().collect();
+    let secrets: BTreeSet<SecretKey> = [Some(login_ref.clone()), ca_ref.clone()]
+        .into_iter()
+        .flatten()
+        .collect();
     for secret in &secrets {
         if !context.settings.serves(&secret.namespace) {
             context.wakes.watch_secret(secret);
@@ -191,7 +238,13 @@ async fn connect(
                 inputs.push('/');
                 inputs.push_str(&secret.resource_version().unwrap_or_default());
                 match secret.data.as_ref().and_then(|data| data.get(ca.key())) {
-                    None => return Ok(Err(missing_key(place, ca.key(), "tls.caBundleSecretRef.key"))),
+                    None => {
+                        return Ok(Err(missing_key(
+                            place,
+                            ca.key(),
+                            "tls.caBundleSecretRef.key",
+                        )));
+                    }
                     Some(pem) => Some(pem.0.clone()),
                 }
             }
@@ -213,7 +266,8 @@ async fn connect(
     };
     inputs.push('/');
     inputs.push_str(&secret.resource_version().unwrap_or_default());
-    let connection = login(system, reach, &secret, &login_ref).and_then(|login| system.connect(http, login));
+    let connection =
+        login(system, reach, &secret, &login_ref).and_then(|login| system.connect(http, login));
     Ok(connection.map(|connection| (Arc::new(connection), inputs)))
 }
 
@@ -235,11 +289,19 @@ fn place(key: &ProviderKey, secret: &SecretRef) -> Result<SecretKey, Refusal> {
             ));
         }
     };
-    Ok(SecretKey { namespace, name: secret.name.clone() })
+    Ok(SecretKey {
+        namespace,
+        name: secret.name.clone(),
+    })
 }
 
 /// The login, if its owner consents and it is complete.
-fn login(system: &System, reach: &Reach, secret: &Secret, place: &SecretKey) -> Result<Vec<SecretString>, Refusal> {
+fn login(
+    system: &System,
+    reach: &Reach,
+    secret: &Secret,
+    place: &SecretKey,
+) -> Result<Vec<SecretString>, Refusal> {
     let consent = secret.annotations().get(annotations::LOGIN_FOR);
     if !consent.is_some_and(|consent| consents(consent, &reach.endpoint)) {
         let endpoint = reach.endpoint.as_str().trim_end_matches('/');
@@ -248,7 +310,11 @@ fn login(system: &System, reach: &Reach, secret: &Secret, place: &SecretKey) -> 
             format!(
                 "Secret {}/{} does not say that it may be used for this endpoint; who owns it can: \
                  kubectl annotate secret {} -n {} --overwrite {}={endpoint}",
-                place.namespace, place.name, place.name, place.namespace, annotations::LOGIN_FOR
+                place.namespace,
+                place.name,
+                place.name,
+                place.namespace,
+                annotations::LOGIN_FOR
             ),
         ));
     }
@@ -278,33 +344,47 @@ fn login(system: &System, reach: &Reach, secret: &Secret, place: &SecretKey) -> 
 
 /// Whether an endpoint is at or below one of those that a Secret is meant for.
 pub(crate) fn consents(consent: &str, endpoint: &url::Url) -> bool {
-    consent.split_whitespace().filter_map(|meant| url::Url::parse(meant).ok()).any(|meant| {
-        let path = meant.path().trim_end_matches('/');
-        let below = endpoint.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        meant.has_host()
-            && meant.scheme() == endpoint.scheme()
-            && meant.host() == endpoint.host()
-            && meant.port_or_known_default() == endpoint.port_or_known_default()
-            && below
-    })
+    consent
+        .split_whitespace()
+        .filter_map(|meant| url::Url::parse(meant).ok())
+        .any(|meant| {
+            let path = meant.path().trim_end_matches('/');
+            let below = endpoint
+                .path()
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            meant.has_host()
+                && meant.scheme() == endpoint.scheme()
+                && meant.host() == endpoint.host()
+                && meant.port_or_known_default() == endpoint.port_or_known_default()
+                && below
+        })
 }
 
 fn missing(place: &SecretKey, what: &str) -> Refusal {
     Refusal::new(
         Reason::LoginSecretNotFound,
-        format!("Secret {}/{} with the {what} is not there", place.namespace, place.name),
+        format!(
+            "Secret {}/{} with the {what} is not there",
+            place.namespace, place.name
+        ),
     )
 }
 
 fn missing_key(place: &SecretKey, key: &str, field: &str) -> Refusal {
     Refusal::new(
         Reason::LoginKeyNotFound,
-        format!("Secret {}/{} has no key {key} ({field})", place.namespace, place.name),
+        format!(
+            "Secret {}/{} has no key {key} ({field})",
+            place.namespace, place.name
+        ),
     )
 }
 
 async fn get(client: &Client, place: &SecretKey) -> Result<Option<Secret>, kube::Error> {
-    Api::<Secret>::namespaced(client.clone(), &place.namespace).get_opt(&place.name).await
+    Api::<Secret>::namespaced(client.clone(), &place.namespace)
+        .get_opt(&place.name)
+        .await
 }
 
 async fn test_login(
@@ -315,7 +395,14 @@ async fn test_login(
     inputs: &str,
 ) -> LoginRecord {
     let result = connection.test_login().await;
-    context.metrics.call(&key.to_string(), "login", result.as_ref().map(|_| ()).map_err(|failure| failure.reason));
+    context.metrics.call(
+        &key.to_string(),
+        "login",
+        result
+            .as_ref()
+            .map(|_| ())
+            .map_err(|failure| failure.reason),
+    );
     let before = link.login().filter(|before| before.inputs == inputs);
     let record = match result {
         Ok(()) => LoginRecord {
@@ -349,7 +436,11 @@ pub fn login_refused(link: &Link, failure: &Failure) {
     }
 }
 
-async fn write(context: &Context, declared: &Declared, new: &ProviderStatus) -> Result<(), kube::Error> {
+async fn write(
+    context: &Context,
+    declared: &Declared,
+    new: &ProviderStatus,
+) -> Result<(), kube::Error> {
     if *new == declared.status {
         return Ok(());
     }
@@ -362,15 +453,28 @@ async fn write(context: &Context, declared: &Declared, new: &ProviderStatus) -> 
         ..Default::default()
     };
     let done = match &declared.key.namespace {
-        None => status_of::<ClusterCredentialProvider>(&Api::all(client), meta, &declared.status, new).await?,
+        None => {
+            status_of::<ClusterCredentialProvider>(&Api::all(client), meta, &declared.status, new)
+                .await?
+        }
         Some(namespace) => {
-            status_of::<CredentialProvider>(&Api::namespaced(client, namespace), meta, &declared.status, new).await?
+            status_of::<CredentialProvider>(
+                &Api::namespaced(client, namespace),
+                meta,
+                &declared.status,
+                new,
+            )
+            .await?
         }
     };
     if let Some((generation, resource_version)) = done
         && generation == Some(declared.generation)
     {
-        let written = Declared { resource_version, status: new.clone(), ..declared.clone() };
+        let written = Declared {
+            resource_version,
+            status: new.clone(),
+            ..declared.clone()
+        };
         // So that the watch's echo of it is no news.
         context.links.declare(written, |_| {});
     }
@@ -387,5 +491,10 @@ where
     K: super::watch::ProviderObject,
 {
     let written = patch_status(api, &meta, old, new).await?;
-    Ok(written.map(|written: K| (written.meta().generation, written.resource_version().unwrap_or_default())))
+    Ok(written.map(|written: K| {
+        (
+            written.meta().generation,
+            written.resource_version().unwrap_or_default(),
+        )
+    }))
 }

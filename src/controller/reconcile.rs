@@ -3,11 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    ResourceExt,
-    core::DeserializeGuard,
-    runtime::controller::Action,
-};
+use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
     act::{self, PassError},
@@ -29,7 +25,10 @@ const STEPS: usize = 24;
 pub type Next = Result<Action, std::convert::Infallible>;
 
 /// Makes a pass, whatever happens in it.
-pub async fn reconcile(request: Arc<DeserializeGuard<CredentialRequest>>, context: Arc<Context>) -> Next {
+pub async fn reconcile(
+    request: Arc<DeserializeGuard<CredentialRequest>>,
+    context: Arc<Context>,
+) -> Next {
     let Some(key) = watch::request_key(kube::Resource::meta(request.as_ref())) else {
         return Ok(Action::await_change());
     };
@@ -61,7 +60,10 @@ async fn within_deadline(
         Ok(request) => Arc::new(request.clone()),
         Err(error) => return ("undecodable", record::undecodable(&context, error).await),
     };
-    let key = RequestKey { namespace: request.namespace().unwrap_or_default(), name: request.name_any() };
+    let key = RequestKey {
+        namespace: request.namespace().unwrap_or_default(),
+        name: request.name_any(),
+    };
     let result = tokio::time::timeout(deadline, pass(&request, &context)).await;
     let hindered = |context: &Context| {
         context.memory.with(&key, |remembered| {
@@ -73,11 +75,15 @@ async fn within_deadline(
     };
     match result {
         Ok(Ok(action)) => {
-            context.memory.with_known(&key, |remembered| remembered.hindered = 0);
+            context
+                .memory
+                .with_known(&key, |remembered| remembered.hindered = 0);
             ("settled", action)
         }
         Ok(Err(PassError::Conflict)) => ("conflict", hindered(&context)),
-        Ok(Err(PassError::NamespaceTerminating)) => ("settled", Action::requeue(Duration::from_secs(60))),
+        Ok(Err(PassError::NamespaceTerminating)) => {
+            ("settled", Action::requeue(Duration::from_secs(60)))
+        }
         Ok(Err(error @ PassError::Api(_))) => {
             tracing::warn!(request = %key, %error, "a pass could not be finished");
             ("error", hindered(&context))
@@ -90,7 +96,10 @@ async fn within_deadline(
 }
 
 /// One pass: observe, then plan and act in turns, then record.
-async fn pass(request: &Arc<CredentialRequest>, context: &Arc<Context>) -> Result<Action, PassError> {
+async fn pass(
+    request: &Arc<CredentialRequest>,
+    context: &Arc<Context>,
+) -> Result<Action, PassError> {
     let Some(mut pass) = Pass::begin(context, request) else {
         return Ok(Action::await_change());
     };
@@ -117,7 +126,9 @@ async fn pass(request: &Arc<CredentialRequest>, context: &Arc<Context>) -> Resul
 fn wake_up(decision: &Decision) -> Action {
     const ONCE_IN_A_WHILE: Duration = Duration::from_hours(1);
     match decision {
-        Decision::Wait(Wait { until: Some(until), .. }) => {
+        Decision::Wait(Wait {
+            until: Some(until), ..
+        }) => {
             let wait = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
             Action::requeue(wait.min(ONCE_IN_A_WHILE))
         }
@@ -131,6 +142,7 @@ fn wake_up(decision: &Decision) -> Action {
 }
 
 /// Lets tests see what a panic does to others.
+#[allow(clippy::panic, reason = "on purpose, and not in builds for release")]
 fn panic_on_purpose(context: &Context, key: &RequestKey) {
     #[cfg(debug_assertions)]
     if context.settings.panic_at.as_deref() == Some(key.to_string().as_str()) {

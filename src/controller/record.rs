@@ -67,7 +67,12 @@ async fn write(
 ///
 /// # Errors
 /// Those of the API server; `409` when the object has changed.
-pub async fn patch_status<K, S>(api: &Api<K>, object: &ObjectMeta, old: &S, new: &S) -> Result<Option<K>, kube::Error>
+pub async fn patch_status<K, S>(
+    api: &Api<K>,
+    object: &ObjectMeta,
+    old: &S,
+    new: &S,
+) -> Result<Option<K>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     S: Serialize,
@@ -79,8 +84,18 @@ where
             &serde_json::to_value(new).map_err(kube::Error::SerdeError)?,
         ),
     });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    match api.patch_status(object.name.as_deref().unwrap_or_default(), &params, &Patch::Merge(&body)).await {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch_status(
+            object.name.as_deref().unwrap_or_default(),
+            &params,
+            &Patch::Merge(&body),
+        )
+        .await
+    {
         Ok(written) => Ok(Some(written)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
@@ -112,7 +127,11 @@ pub fn tell<K: Resource<DynamicType = ()>>(context: &Arc<Context>, about: &K, no
     let context = Arc::clone(context);
     tokio::spawn(async move {
         let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            type_: if note.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: note.reason.to_owned(),
             note: Some(note.note),
             action: note.action.to_owned(),
@@ -125,18 +144,34 @@ pub fn tell<K: Resource<DynamicType = ()>>(context: &Arc<Context>, about: &K, no
 }
 
 /// What becomes of a request whose pass panicked: it says so, and is tried again ever more rarely.
-pub async fn panicked(context: &Arc<Context>, key: &RequestKey, request: &DeserializeGuard<CredentialRequest>) -> Action {
-    let Ok(request) = &request.0 else { return Action::requeue(Duration::from_secs(300)) };
+pub async fn panicked(
+    context: &Arc<Context>,
+    key: &RequestKey,
+    request: &DeserializeGuard<CredentialRequest>,
+) -> Action {
+    let Ok(request) = &request.0 else {
+        return Action::requeue(Duration::from_secs(300));
+    };
     context.metrics.failure(Reason::InternalError);
     let mut status = context
         .memory
-        .with(key, |remembered| remembered.written.as_ref().and_then(|written| written.status.clone()))
+        .with(key, |remembered| {
+            remembered
+                .written
+                .as_ref()
+                .and_then(|written| written.status.clone())
+        })
         .or_else(|| request.status.clone())
         .unwrap_or_default();
     let old = request.status.clone().unwrap_or_default();
     let failure = act::defect();
     let now = clock::now();
-    let attempts = status.failure.as_ref().filter(|before| before.reason == failure.reason).map_or(0, |before| before.attempts) + 1;
+    let attempts = status
+        .failure
+        .as_ref()
+        .filter(|before| before.reason == failure.reason)
+        .map_or(0, |before| before.attempts)
+        + 1;
     let record = crate::api::request::FailureRecord {
         reason: failure.reason,
         attempts,
@@ -145,12 +180,23 @@ pub async fn panicked(context: &Arc<Context>, key: &RequestKey, request: &Deseri
         inputs: String::new(),
         message: failure.message,
     };
-    let delay = backoff::delay(&record, schedule::spread(&request.uid().unwrap_or_default()), None);
+    let delay = backoff::delay(
+        &record,
+        schedule::spread(&request.uid().unwrap_or_default()),
+        None,
+    );
     let generation = request.metadata.generation.unwrap_or_default();
-    let works = old.conditions.iter().any(|condition| condition.type_ == condition::READY && condition.status == "True")
+    let works = old
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == condition::READY && condition.status == "True")
         && old.expires_at.is_none_or(|at| at > now);
     let verdict = |on: bool| {
-        if on { (true, record.reason, record.message.as_str()) } else { (false, Reason::Nominal, "") }
+        if on {
+            (true, record.reason, record.message.as_str())
+        } else {
+            (false, Reason::Nominal, "")
+        }
     };
     let mut conditions: Vec<Condition> = [
         (condition::RECONCILING, verdict(!works)),
@@ -161,9 +207,20 @@ pub async fn panicked(context: &Arc<Context>, key: &RequestKey, request: &Deseri
     .into();
     if !works {
         let ready = (false, record.reason, record.message.as_str());
-        conditions.push(report::condition(&old.conditions, condition::READY, ready, generation, now));
+        conditions.push(report::condition(
+            &old.conditions,
+            condition::READY,
+            ready,
+            generation,
+            now,
+        ));
     } else {
-        conditions.extend(old.conditions.iter().filter(|condition| condition.type_ == condition::READY).cloned());
+        conditions.extend(
+            old.conditions
+                .iter()
+                .filter(|condition| condition.type_ == condition::READY)
+                .cloned(),
+        );
     }
     status.conditions = conditions;
     status.observed_generation = Some(generation);
@@ -171,7 +228,11 @@ pub async fn panicked(context: &Arc<Context>, key: &RequestKey, request: &Deseri
     if let Err(error) = write(context, key, request, &status).await {
         tracing::warn!(request = %key, %error, "a panic could not be written down");
     }
-    Action::requeue(delay.and_then(|delay| Duration::try_from(delay).ok()).unwrap_or(Duration::from_secs(60)))
+    Action::requeue(
+        delay
+            .and_then(|delay| Duration::try_from(delay).ok())
+            .unwrap_or(Duration::from_secs(60)),
+    )
 }
 
 /// What becomes of a stored object that cannot be read: it says so, once.
@@ -183,13 +244,19 @@ pub async fn undecodable(context: &Arc<Context>, object: &InvalidObject) -> Acti
     Action::requeue(Duration::from_secs(3600))
 }
 
-async fn say_undecodable(context: &Arc<Context>, object: &InvalidObject) -> Result<(), kube::Error> {
+async fn say_undecodable(
+    context: &Arc<Context>,
+    object: &InvalidObject,
+) -> Result<(), kube::Error> {
     let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
         return Ok(());
     };
     let resource = kube::core::ApiResource::erase::<CredentialRequest>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), namespace, &resource);
-    let Some(live) = api.get_opt(name).await? else { return Ok(()) };
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), namespace, &resource);
+    let Some(live) = api.get_opt(name).await? else {
+        return Ok(());
+    };
     let generation = live.metadata.generation.unwrap_or_default();
     let old: Vec<Condition> = live
         .data
@@ -201,17 +268,35 @@ async fn say_undecodable(context: &Arc<Context>, object: &InvalidObject) -> Resu
     let message = format!("this version of the operator cannot read the object: {words}");
     let now = clock::now();
     let mut new: Vec<Condition> = [(condition::READY, false), (condition::STALLED, true)]
-        .map(|(type_, on)| report::condition(&old, type_, (on, Reason::Undecodable, &message), generation, now))
+        .map(|(type_, on)| {
+            report::condition(
+                &old,
+                type_,
+                (on, Reason::Undecodable, &message),
+                generation,
+                now,
+            )
+        })
         .into();
-    new.extend(old.iter().filter(|condition| new.iter().all(|known| known.type_ != condition.type_)).cloned().collect::<Vec<_>>());
+    new.extend(
+        old.iter()
+            .filter(|condition| new.iter().all(|known| known.type_ != condition.type_))
+            .cloned()
+            .collect::<Vec<_>>(),
+    );
     let same = new.iter().all(|condition| old.contains(condition));
     if same {
         return Ok(());
     }
     tracing::warn!(%namespace, %name, "an object cannot be read");
     let body = json!({"status": {"conditions": new, "observedGeneration": generation}});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch_status(name, &params, &Patch::Merge(&body)).await.map(drop)
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch_status(name, &params, &Patch::Merge(&body))
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -222,7 +307,10 @@ mod tests {
     fn a_difference_leads_from_old_to_new_and_is_empty_for_equals() {
         let old = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1, 2]});
         let new = json!({"a": 1, "b": {"c": 5}, "e": [1], "f": "x"});
-        assert_eq!(difference(&old, &new), json!({"b": {"c": 5, "d": null}, "e": [1], "f": "x"}));
+        assert_eq!(
+            difference(&old, &new),
+            json!({"b": {"c": 5, "d": null}, "e": [1], "f": "x"})
+        );
         assert_eq!(difference(&old, &old), json!({}));
     }
 }

@@ -64,7 +64,11 @@ impl Operator {
             links: Links::default(),
             namespaces: watch::Namespaces::default(),
             metrics: Metrics::default(),
-            wakes: Wakes { requests: request_wakes, providers: provider_wakes, secrets: secret_wakes },
+            wakes: Wakes {
+                requests: request_wakes,
+                providers: provider_wakes,
+                secrets: secret_wakes,
+            },
         };
         Operator {
             context: Arc::new(context),
@@ -87,7 +91,13 @@ impl Operator {
 
     /// Runs until told to stop; then lets passes under way end.
     pub async fn run(self, stop: CancellationToken) {
-        let Operator { context, readiness, requests, providers, secrets } = self;
+        let Operator {
+            context,
+            readiness,
+            requests,
+            providers,
+            secrets,
+        } = self;
         let scopes = scopes(&context.settings);
         let mut tasks = JoinSet::new();
 
@@ -101,15 +111,35 @@ impl Operator {
             config = config.labels(selector);
         }
         let api = Api::<DeserializeGuard<ClusterCredentialProvider>>::all(context.client.clone());
-        tasks.spawn(watch::follow_providers(Arc::clone(&context), api, config, ready));
+        tasks.spawn(watch::follow_providers(
+            Arc::clone(&context),
+            api,
+            config,
+            ready,
+        ));
         for scope in &scopes {
-            let ready = readiness.pending(&format!("credentialproviders{}", within(scope)), &mut first);
+            let ready =
+                readiness.pending(&format!("credentialproviders{}", within(scope)), &mut first);
             let api: Api<DeserializeGuard<CredentialProvider>> = scoped(&context.client, scope);
-            tasks.spawn(watch::follow_providers(Arc::clone(&context), api, watcher::Config::default(), ready));
+            tasks.spawn(watch::follow_providers(
+                Arc::clone(&context),
+                api,
+                watcher::Config::default(),
+                ready,
+            ));
             let ready = readiness.pending(&format!("secrets{}", within(scope)), &mut first);
-            tasks.spawn(watch::follow_secrets(Arc::clone(&context), scope.clone(), None, ready));
+            tasks.spawn(watch::follow_secrets(
+                Arc::clone(&context),
+                scope.clone(),
+                None,
+                ready,
+            ));
         }
-        tasks.spawn(make_provider_passes(Arc::clone(&context), providers, stop.clone()));
+        tasks.spawn(make_provider_passes(
+            Arc::clone(&context),
+            providers,
+            stop.clone(),
+        ));
         tasks.spawn(watch_single_secrets(Arc::clone(&context), secrets));
         let begun = async { while first.join_next().await.is_some() {} };
         if stop.run_until_cancelled(begun).await.is_none() {
@@ -121,8 +151,17 @@ impl Operator {
         for scope in scopes {
             let (sender, receiver) = mpsc::unbounded_channel();
             let mut pending = JoinSet::new();
-            let ready = readiness.pending(&format!("credentialrequests{}", within(&scope)), &mut pending);
-            passes.spawn(make_passes(Arc::clone(&context), scope.clone(), receiver, ready, stop.clone()));
+            let ready = readiness.pending(
+                &format!("credentialrequests{}", within(&scope)),
+                &mut pending,
+            );
+            passes.spawn(make_passes(
+                Arc::clone(&context),
+                scope.clone(),
+                receiver,
+                ready,
+                stop.clone(),
+            ));
             senders.insert(scope, sender);
         }
         tasks.spawn(distribute(requests, senders));
@@ -142,7 +181,10 @@ fn scopes(settings: &Settings) -> BTreeSet<Option<String>> {
 }
 
 fn within(scope: &Option<String>) -> String {
-    scope.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default()
+    scope
+        .as_ref()
+        .map(|namespace| format!(" in {namespace}"))
+        .unwrap_or_default()
 }
 
 fn scoped<K>(client: &Client, scope: &Option<String>) -> Api<K>
@@ -161,7 +203,9 @@ async fn distribute(
     senders: HashMap<Option<String>, mpsc::UnboundedSender<RequestKey>>,
 ) {
     while let Some(key) = requests.recv().await {
-        let sender = senders.get(&None).or_else(|| senders.get(&Some(key.namespace.clone())));
+        let sender = senders
+            .get(&None)
+            .or_else(|| senders.get(&Some(key.namespace.clone())));
         if let Some(sender) = sender {
             // Closed when the operator ends.
             drop(sender.send(key));
@@ -180,19 +224,22 @@ async fn make_passes(
     let (store, writer) = reflector::store::<Guarded>();
     let api: Api<Guarded> = scoped(&context.client, &scope);
     let changes = changes(Arc::clone(&context), api, writer, ready);
-    let wakes = tokio_stream(wakes).map(|key: RequestKey| ObjectRef::new(&key.name).within(&key.namespace));
+    let wakes =
+        tokio_stream(wakes).map(|key: RequestKey| ObjectRef::new(&key.name).within(&key.namespace));
     let queue = stream::select(changes, wakes)
         .map(|reference| Ok::<_, watcher::Error>(ReconcileRequest::from(reference)))
         .take_until(stop.cancelled_owned());
     let store: Store<Guarded> = store;
+    // The slots bound the passes of all scopes together. The same bound within each keeps those
+    // that wait for a slot where waiting costs nothing.
+    let bound = u16::try_from(context.settings.concurrency).unwrap_or(u16::MAX);
     applier(
         |request, context| Box::pin(reconcile::reconcile(request, context)),
         |_, error: &std::convert::Infallible, _| match *error {},
         context,
         store,
         Box::pin(queue),
-        // The slots bound the passes of all scopes together; here nothing has to.
-        Config::default(),
+        Config::default().concurrency(bound),
     )
     // A request that is gone by now needs no pass.
     .for_each(|_| std::future::ready(()))
@@ -207,10 +254,12 @@ fn changes(
     ready: impl FnOnce() + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send {
     let config = watcher::Config::default();
-    let watched = watch::events(api, config).map(Ok::<_, watcher::Error>).modify(|request| {
-        // Large, and of no use.
-        kube::ResourceExt::managed_fields_mut(request).clear();
-    });
+    let watched = watch::events(api, config)
+        .map(Ok::<_, watcher::Error>)
+        .modify(|request| {
+            // Large, and of no use.
+            kube::ResourceExt::managed_fields_mut(request).clear();
+        });
     let mut ready = Some(ready);
     let mut listed = BTreeSet::new();
     let mut known: BTreeSet<RequestKey> = BTreeSet::new();
@@ -251,7 +300,9 @@ fn changes(
 }
 
 fn tokio_stream<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
-    stream::unfold(receiver, async |mut receiver| receiver.recv().await.map(|item| (item, receiver)))
+    stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|item| (item, receiver))
+    })
 }
 
 /// Makes passes over providers: each provider one at a time, different ones side by side.
@@ -305,7 +356,10 @@ async fn make_provider_passes(
 }
 
 /// A pass over a provider, within its deadline and whatever happens in it.
-async fn provider_pass_of(context: Arc<Context>, key: ProviderKey) -> (ProviderKey, Option<Duration>) {
+async fn provider_pass_of(
+    context: Arc<Context>,
+    key: ProviderKey,
+) -> (ProviderKey, Option<Duration>) {
     let deadline = context.settings.pass_deadline;
     let of = key.clone();
     let links = Arc::clone(&context);
@@ -333,7 +387,10 @@ async fn provider_pass_of(context: Arc<Context>, key: ProviderKey) -> (ProviderK
 }
 
 /// Watches Secrets that providers read in namespaces which are not served, one by one.
-async fn watch_single_secrets(context: Arc<Context>, mut wanted: mpsc::UnboundedReceiver<SecretKey>) {
+async fn watch_single_secrets(
+    context: Arc<Context>,
+    mut wanted: mpsc::UnboundedReceiver<SecretKey>,
+) {
     let mut watched: HashMap<SecretKey, tokio::task::AbortHandle> = HashMap::new();
     let mut watches = JoinSet::new();
     while let Some(key) = wanted.recv().await {
@@ -348,7 +405,12 @@ async fn watch_single_secrets(context: Arc<Context>, mut wanted: mpsc::Unbounded
         while watches.try_join_next().is_some() {}
         if needed.contains(&key) && !watched.contains_key(&key) {
             let (namespace, name) = (Some(key.namespace.clone()), Some(key.name.clone()));
-            let watch = watches.spawn(watch::follow_secrets(Arc::clone(&context), namespace, name, || {}));
+            let watch = watches.spawn(watch::follow_secrets(
+                Arc::clone(&context),
+                namespace,
+                name,
+                || {},
+            ));
             watched.insert(key, watch);
         }
     }

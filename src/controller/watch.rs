@@ -41,7 +41,10 @@ pub struct Namespaces {
 impl Namespaces {
     /// The labels of a namespace.
     pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        lock(&self.labels).get(namespace).cloned().unwrap_or_default()
+        lock(&self.labels)
+            .get(namespace)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn set(&self, namespace: &str, labels: BTreeMap<String, String>) -> bool {
@@ -75,7 +78,9 @@ fn survive<K: Send>(
 
 /// A change of a request. Says whether a pass is due.
 pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialRequest>) -> bool {
-    let Some(key) = request_key(request.meta()) else { return false };
+    let Some(key) = request_key(request.meta()) else {
+        return false;
+    };
     let Ok(request) = &request.0 else { return true };
     let secret = SecretKey {
         namespace: key.namespace.clone(),
@@ -85,7 +90,9 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
     context.memory.index(&key, secret, provider);
     // What the operator has written itself is no news.
     let own = context.memory.with_known(&key, |remembered| {
-        let own = request.resource_version().is_some_and(|version| version == remembered.written_version);
+        let own = request
+            .resource_version()
+            .is_some_and(|version| version == remembered.written_version);
         if own {
             remembered.written = None;
         }
@@ -96,7 +103,9 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
 
 /// A request is gone.
 pub fn request_gone(context: &Context, request: &DeserializeGuard<CredentialRequest>) {
-    let Some(key) = request_key(request.meta()) else { return };
+    let Some(key) = request_key(request.meta()) else {
+        return;
+    };
     if let Some(provider) = context.memory.forget(&key)
         && let Some(link) = context.links.get(&provider)
     {
@@ -106,7 +115,10 @@ pub fn request_gone(context: &Context, request: &DeserializeGuard<CredentialRequ
 
 /// The key of a request.
 pub fn request_key(meta: &kube::core::ObjectMeta) -> Option<RequestKey> {
-    Some(RequestKey { namespace: meta.namespace.clone()?, name: meta.name.clone()? })
+    Some(RequestKey {
+        namespace: meta.namespace.clone()?,
+        name: meta.name.clone()?,
+    })
 }
 
 /// Follows the Secrets of one namespace, or of all, or one by its name.
@@ -156,12 +168,19 @@ pub async fn follow_secrets(
 }
 
 /// Tells whom a Secret concerns. Returns its key when it concerns somebody.
-fn secret_seen(context: &Context, secret: &PartialObjectMeta<Secret>, gone: bool) -> Option<SecretKey> {
+fn secret_seen(
+    context: &Context,
+    secret: &PartialObjectMeta<Secret>,
+    gone: bool,
+) -> Option<SecretKey> {
     let key = SecretKey {
         namespace: secret.metadata.namespace.clone()?,
         name: secret.metadata.name.clone()?,
     };
-    let version = secret.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX);
+    let version = secret
+        .resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(u64::MAX);
     let requests = context.memory.naming_secret(&key);
     for request in &requests {
         if context.memory.heard(request, Heard { version, gone }) {
@@ -175,13 +194,20 @@ fn secret_seen(context: &Context, secret: &PartialObjectMeta<Secret>, gone: bool
     (!requests.is_empty() || !providers.is_empty()).then_some(key)
 }
 
-fn check_unlisted(context: &Context, namespace: Option<&str>, name: Option<&str>, listed: &BTreeSet<SecretKey>) {
+fn check_unlisted(
+    context: &Context,
+    namespace: Option<&str>,
+    name: Option<&str>,
+    listed: &BTreeSet<SecretKey>,
+) {
     for key in context.memory.named_secrets(namespace) {
         if name.is_some() || listed.contains(&key) {
             continue;
         }
         for request in context.memory.naming_secret(&key) {
-            context.memory.with_known(&request, |remembered| remembered.must_look = true);
+            context
+                .memory
+                .with_known(&request, |remembered| remembered.must_look = true);
             context.wakes.request(&request);
         }
     }
@@ -207,7 +233,10 @@ pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Sen
         match event {
             Event::InitApply(namespace) | Event::Apply(namespace) => {
                 let name = namespace.name_any();
-                if context.namespaces.set(&name, namespace.metadata.labels.unwrap_or_default()) {
+                if context
+                    .namespaces
+                    .set(&name, namespace.metadata.labels.unwrap_or_default())
+                {
                     for request in context.memory.in_namespace(&name) {
                         context.wakes.request(&request);
                     }
@@ -225,7 +254,9 @@ pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Sen
 }
 
 /// An object of one of the two provider kinds.
-pub trait ProviderObject: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+pub trait ProviderObject:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
     /// Which kind.
     const KIND: ProviderKind;
     /// Spec and status.
@@ -236,7 +267,10 @@ impl ProviderObject for ClusterCredentialProvider {
     const KIND: ProviderKind = ProviderKind::ClusterCredentialProvider;
 
     fn parts(&self) -> (ProviderSpec, ProviderStatus) {
-        (self.spec.clone().into(), self.status.clone().unwrap_or_default())
+        (
+            self.spec.clone().into(),
+            self.status.clone().unwrap_or_default(),
+        )
     }
 }
 
@@ -244,7 +278,10 @@ impl ProviderObject for CredentialProvider {
     const KIND: ProviderKind = ProviderKind::CredentialProvider;
 
     fn parts(&self) -> (ProviderSpec, ProviderStatus) {
-        (self.spec.clone().into(), self.status.clone().unwrap_or_default())
+        (
+            self.spec.clone().into(),
+            self.status.clone().unwrap_or_default(),
+        )
     }
 }
 
@@ -299,7 +336,11 @@ fn declared<K: ProviderObject>(provider: &DeserializeGuard<K>) -> Option<Declare
         Err(error) => (Err(error.error.clone()), ProviderStatus::default()),
     };
     Some(Declared {
-        key: ProviderKey { kind: K::KIND, namespace: meta.namespace.clone(), name: meta.name.clone()? },
+        key: ProviderKey {
+            kind: K::KIND,
+            namespace: meta.namespace.clone(),
+            name: meta.name.clone()?,
+        },
         uid: meta.uid.clone()?,
         resource_version: meta.resource_version.clone()?,
         generation: meta.generation.unwrap_or_default(),
@@ -312,11 +353,16 @@ fn provider_seen(context: &Arc<Context>, declared: Declared) {
     let key = declared.key.clone();
     let before = context.links.get(&key).map(|link| link.declared());
     let wakes = context.wakes.clone();
-    if context.links.declare(declared.clone(), move |request| wakes.request(request)) {
+    if context
+        .links
+        .declare(declared.clone(), move |request| wakes.request(request))
+    {
         context.wakes.provider(&key);
     }
     // Grants are read from what was declared, without waiting for the pass over the provider.
-    if before.is_none_or(|before| before.generation != declared.generation || before.uid != declared.uid) {
+    if before
+        .is_none_or(|before| before.generation != declared.generation || before.uid != declared.uid)
+    {
         wake_requests(context, &key);
     }
 }

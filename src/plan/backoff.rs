@@ -70,7 +70,8 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 /// The delay after a denial. Long, because each attempt counts towards locking an account.
 const DENIED: SignedDuration = SignedDuration::from_mins(30);
 /// The first delay after a quota answer, and the longest.
-const QUOTA: (SignedDuration, SignedDuration) = (SignedDuration::from_mins(10), SignedDuration::from_hours(2));
+const QUOTA: (SignedDuration, SignedDuration) =
+    (SignedDuration::from_mins(10), SignedDuration::from_hours(2));
 /// The delay after a rate limit that names none.
 const RATE_LIMITED: SignedDuration = SignedDuration::from_secs(30);
 /// How many attempts fit between a failure and the expiry of what is published.
@@ -83,18 +84,30 @@ pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Opt
     let expires_at = seen.published().and_then(|published| published.expires_at);
     let delay = delay(failure, seen.request.spread, expires_at)?;
     let at = failure.last_attempt_time.checked_add(delay).unwrap_or(now);
-    Some(failure.not_before.map_or(at, |not_before| at.max(not_before)))
+    Some(
+        failure
+            .not_before
+            .map_or(at, |not_before| at.max(not_before)),
+    )
 }
 
 /// The delay after a failure, by its class, its attempts, and what there is to lose.
-pub fn delay(failure: &FailureRecord, spread: u32, expires_at: Option<Timestamp>) -> Option<SignedDuration> {
+pub fn delay(
+    failure: &FailureRecord,
+    spread: u32,
+    expires_at: Option<Timestamp>,
+) -> Option<SignedDuration> {
     Some(match class(failure.reason) {
         Class::Invalid => return None,
         Class::Denied => schedule::spread_out(DENIED, spread, 50),
-        Class::Quota => schedule::spread_out(doubled(QUOTA.0, failure.attempts, QUOTA.1), spread, 20),
+        Class::Quota => {
+            schedule::spread_out(doubled(QUOTA.0, failure.attempts, QUOTA.1), spread, 20)
+        }
         // A provider that named a time is asked a little after it, not by everybody at once.
         Class::RateLimited => match failure.not_before {
-            Some(at) => schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10),
+            Some(at) => {
+                schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10)
+            }
             None => schedule::spread_out(RATE_LIMITED, spread, 50),
         },
         Class::Transient => {
@@ -111,7 +124,9 @@ pub fn delay(failure: &FailureRecord, spread: u32, expires_at: Option<Timestamp>
 }
 
 fn doubled(first: SignedDuration, attempts: u32, longest: SignedDuration) -> SignedDuration {
-    let factor = 1_i32.checked_shl(attempts.saturating_sub(1).min(30)).unwrap_or(i32::MAX);
+    let factor = 1_i32
+        .checked_shl(attempts.saturating_sub(1).min(30))
+        .unwrap_or(i32::MAX);
     first.checked_mul(factor).unwrap_or(longest).min(longest)
 }
 

@@ -57,7 +57,10 @@ pub fn first_finding(seen: &Observed, now: Timestamp) -> Option<Finding> {
 }
 
 fn replace(reason: Why) -> Option<Finding> {
-    Some(Finding { reason, remedy: Remedy::Replace })
+    Some(Finding {
+        reason,
+        remedy: Remedy::Replace,
+    })
 }
 
 fn nothing_published(seen: &Observed, _: Timestamp) -> Option<Finding> {

@@ -94,7 +94,11 @@ pub enum WaitReason {
 
 impl Decision {
     fn wait(until: Option<Timestamp>, next: Option<NextAction>, reason: WaitReason) -> Self {
-        Decision::Wait(Wait { until, next, reason })
+        Decision::Wait(Wait {
+            until,
+            next,
+            reason,
+        })
     }
 }
 
@@ -183,14 +187,24 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
         Gate::Checking => return Some(Decision::wait(None, None, WaitReason::Provider)),
         Gate::NotReady(failure) => {
             // The provider's own pass tries again and tells; nobody else knocks meanwhile.
-            return Some(Decision::wait(failure.retry_at, failure.retry_at.map(|_| NextAction::Retry), WaitReason::Provider));
+            return Some(Decision::wait(
+                failure.retry_at,
+                failure.retry_at.map(|_| NextAction::Retry),
+                WaitReason::Provider,
+            ));
         }
         Gate::Refused(refusal) => return Some(Decision::Stop(refusal.clone())),
         Gate::Open { .. } => {}
     }
     if let Some(failure) = seen.failure_that_counts() {
         match backoff::next_try(failure, seen, now) {
-            Some(at) if at > now => return Some(Decision::wait(Some(at), Some(NextAction::Retry), WaitReason::Retry)),
+            Some(at) if at > now => {
+                return Some(Decision::wait(
+                    Some(at),
+                    Some(NextAction::Retry),
+                    WaitReason::Retry,
+                ));
+            }
             None => return Some(Decision::wait(None, None, WaitReason::Retry)),
             Some(_) => {}
         }
@@ -203,8 +217,15 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
 
 fn urgency(seen: &Observed) -> Urgency {
     match seen.published() {
-        Some(Published { damage: Damage::None | Damage::Repairable, expires_at: Some(at), .. }) => Urgency::Expiring(*at),
-        Some(Published { damage: Damage::None | Damage::Repairable, .. }) => Urgency::Routine,
+        Some(Published {
+            damage: Damage::None | Damage::Repairable,
+            expires_at: Some(at),
+            ..
+        }) => Urgency::Expiring(*at),
+        Some(Published {
+            damage: Damage::None | Damage::Repairable,
+            ..
+        }) => Urgency::Routine,
         _ => Urgency::New,
     }
 }
@@ -212,18 +233,25 @@ fn urgency(seen: &Observed) -> Urgency {
 /// Whether what is published can be used now, which is another question than whether something has
 /// to be done.
 pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
-    seen.published()
-        .is_some_and(|published| published.damage != Damage::Lost && !schedule::is_expired(published.expires_at, now))
+    seen.published().is_some_and(|published| {
+        published.damage != Damage::Lost && !schedule::is_expired(published.expires_at, now)
+    })
 }
 
 /// The reason of the failure or refusal that keeps a due replacement from happening, for reports.
 pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, String)> {
     match decision {
         Decision::Stop(refusal) => Some((refusal.reason, refusal.message.clone())),
-        Decision::Wait(Wait { reason: WaitReason::Retry, .. }) => seen
+        Decision::Wait(Wait {
+            reason: WaitReason::Retry,
+            ..
+        }) => seen
             .failure_that_counts()
             .map(|failure| (failure.reason, failure.message.clone())),
-        Decision::Wait(Wait { reason: WaitReason::Provider, .. }) => match &seen.gate {
+        Decision::Wait(Wait {
+            reason: WaitReason::Provider,
+            ..
+        }) => match &seen.gate {
             Gate::NotReady(not_ready) => Some((not_ready.reason, not_ready.message.clone())),
             _ => None,
         },

@@ -85,7 +85,10 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Refusal { reason, message: message.into() }
+        Refusal {
+            reason,
+            message: message.into(),
+        }
     }
 }
 
@@ -253,19 +256,28 @@ impl Observed {
             Gate::Open { inputs } => inputs.as_str(),
             _ => "",
         };
-        let digest = self.request.spec.as_ref().map_or("", |wanted| wanted.digest.as_str());
+        let digest = self
+            .request
+            .spec
+            .as_ref()
+            .map_or("", |wanted| wanted.digest.as_str());
         let rotate = self.request.rotate.as_deref().unwrap_or("");
         format!("{digest}/{provider}/{rotate}")
     }
 
     /// Notes a failed attempt: one more in a row, or the first with these inputs.
     pub fn fail(&mut self, failure: Failure, now: Timestamp) {
-        let attempts = self.failure_that_counts().map_or(0, |before| before.attempts) + 1;
+        let attempts = self
+            .failure_that_counts()
+            .map_or(0, |before| before.attempts)
+            + 1;
         self.recorded.failure = Some(FailureRecord {
             reason: failure.reason,
             attempts,
             last_attempt_time: now,
-            not_before: failure.retry_after.and_then(|wait| now.checked_add(wait).ok()),
+            not_before: failure
+                .retry_after
+                .and_then(|wait| now.checked_add(wait).ok()),
             inputs: self.inputs(),
             message: failure.message,
         });

@@ -5,9 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{NotReady, Refusal, backoff, report};
 use crate::api::{
-    ProviderStatus, Reason, condition,
-    provider::LoginRecord,
-    request::FailureRecord,
+    ProviderStatus, Reason, condition, provider::LoginRecord, request::FailureRecord,
 };
 
 /// All that is known about one provider at one moment.
@@ -56,12 +54,18 @@ pub fn plan(seen: &SeenProvider, now: Timestamp) -> ProviderDecision {
         }
     };
     match &seen.login {
-        Some(login) if login.inputs == *inputs && login.reason == Reason::LoginWorks => ProviderDecision::Usable,
+        Some(login) if login.inputs == *inputs && login.reason == Reason::LoginWorks => {
+            ProviderDecision::Usable
+        }
         Some(login) if login.inputs == *inputs => match next_login(login, seen.spread) {
             Some(at) if at <= now => ProviderDecision::TestLogin,
             retry_at => ProviderDecision::NotUsable(NotReady {
                 reason: login.reason,
-                message: format!("{}: {}", seen.name, login.message.as_deref().unwrap_or("the login failed")),
+                message: format!(
+                    "{}: {}",
+                    seen.name,
+                    login.message.as_deref().unwrap_or("the login failed")
+                ),
                 retry_at,
             }),
         },
@@ -91,9 +95,15 @@ pub fn report(
     now: Timestamp,
 ) -> ProviderStatus {
     let (on, reason, message) = match decision {
-        ProviderDecision::NotUsable(not_ready) => (false, not_ready.reason, not_ready.message.clone()),
+        ProviderDecision::NotUsable(not_ready) => {
+            (false, not_ready.reason, not_ready.message.clone())
+        }
         ProviderDecision::Usable => (true, Reason::LoginWorks, "the login works".to_owned()),
-        ProviderDecision::TestLogin => (false, Reason::Progressing, "the login is being tested".to_owned()),
+        ProviderDecision::TestLogin => (
+            false,
+            Reason::Progressing,
+            "the login is being tested".to_owned(),
+        ),
     };
     let stalled = !on
         && matches!(
@@ -102,12 +112,22 @@ pub fn report(
         );
     let reconciling = !on && !stalled;
     let flag = |set: bool, off: &'static str| {
-        if set { (true, reason, message.clone()) } else { (false, Reason::Nominal, off.to_owned()) }
+        if set {
+            (true, reason, message.clone())
+        } else {
+            (false, Reason::Nominal, off.to_owned())
+        }
     };
     let mut verdicts = vec![
         (condition::READY, (on, reason, message.clone())),
-        (condition::RECONCILING, flag(reconciling, "nothing is under way")),
-        (condition::STALLED, flag(stalled, "nobody has to do anything")),
+        (
+            condition::RECONCILING,
+            flag(reconciling, "nothing is under way"),
+        ),
+        (
+            condition::STALLED,
+            flag(stalled, "nobody has to do anything"),
+        ),
     ];
     if let Some((reason, message)) = &seen.insecure {
         verdicts.push((condition::INSECURE, (true, *reason, message.clone())));
@@ -115,7 +135,13 @@ pub fn report(
     let conditions: Vec<Condition> = verdicts
         .into_iter()
         .map(|(type_, (on, reason, message))| {
-            report::condition(&old.conditions, type_, (on, reason, &message), seen.generation, now)
+            report::condition(
+                &old.conditions,
+                type_,
+                (on, reason, &message),
+                seen.generation,
+                now,
+            )
         })
         .collect();
     ProviderStatus {

@@ -33,7 +33,9 @@ pub fn of_target(target: &Target) -> Option<Refusal> {
             Reason::TargetImmutable,
             "the Secret has to be written and is marked immutable; delete it, then it is created anew",
         )),
-        Target::Unknown | Target::Unseen | Target::Absent | Target::Adoptable | Target::Ours(_) => None,
+        Target::Unknown | Target::Unseen | Target::Absent | Target::Adoptable | Target::Ours(_) => {
+            None
+        }
     }
 }
 

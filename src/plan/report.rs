@@ -54,7 +54,10 @@ pub fn report(
     ledger(&mut status, seen);
     status.rotated.clone_from(&seen.recorded.rotated);
     status.failure = match decision {
-        Decision::Wait(Wait { reason: WaitReason::Rest, .. }) => None,
+        Decision::Wait(Wait {
+            reason: WaitReason::Rest,
+            ..
+        }) => None,
         _ => seen.failure_that_counts().cloned(),
     };
     (status.next_action, status.next_action_time) = match decision {
@@ -69,12 +72,14 @@ pub fn report(
 /// Whether the pass ends in something that reports back by itself within seconds.
 fn is_passing(seen: &Observed, decision: &Decision) -> bool {
     match decision {
-        Decision::Wait(Wait { reason: WaitReason::Call | WaitReason::Budget, .. }) => {
-            !seen.done.published && !seen.done.repaired
-        }
-        Decision::Wait(Wait { reason: WaitReason::Provider, .. }) => {
-            obstacle(seen, decision).is_none() && !seen.done.published
-        }
+        Decision::Wait(Wait {
+            reason: WaitReason::Call | WaitReason::Budget,
+            ..
+        }) => !seen.done.published && !seen.done.repaired,
+        Decision::Wait(Wait {
+            reason: WaitReason::Provider,
+            ..
+        }) => obstacle(seen, decision).is_none() && !seen.done.published,
         _ => false,
     }
 }
@@ -83,7 +88,12 @@ fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
     use super::Target;
     match &seen.target {
         Target::Ours(published) | Target::Immutable(published) => {
-            status.secret_name = seen.request.spec.as_ref().ok().map(|wanted| wanted.secret_name.clone());
+            status.secret_name = seen
+                .request
+                .spec
+                .as_ref()
+                .ok()
+                .map(|wanted| wanted.secret_name.clone());
             status.expires_at = published.expires_at;
             status.credentials = vec![CredentialRecord {
                 serial: published.serial,
@@ -96,7 +106,11 @@ fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
         }
         // Not looked at: what was known still stands.
         Target::Unknown => {}
-        Target::Unseen | Target::Absent | Target::Adoptable | Target::Foreign(_) | Target::Terminating => {
+        Target::Unseen
+        | Target::Absent
+        | Target::Adoptable
+        | Target::Foreign(_)
+        | Target::Terminating => {
             status.secret_name = None;
             status.expires_at = None;
         }
@@ -112,14 +126,21 @@ fn conditions(
     let obstacle = obstacle(seen, decision);
     let ready = ready(seen, decision, obstacle.as_ref(), old, now);
     let works = ready.0;
-    let stopped = matches!(decision, Decision::Stop(refusal) if refusal.reason != Reason::Suspended);
+    let stopped =
+        matches!(decision, Decision::Stop(refusal) if refusal.reason != Reason::Suspended);
     let needs_people = obstacle.as_ref().is_some_and(|(reason, _)| {
         matches!(class(*reason), Class::Invalid | Class::Denied) && *reason != Reason::Suspended
     });
     let stalled = stopped || (!works && needs_people);
-    let suspended = matches!(decision, Decision::Stop(refusal) if refusal.reason == Reason::Suspended);
+    let suspended =
+        matches!(decision, Decision::Stop(refusal) if refusal.reason == Reason::Suspended);
     let reconciling = !works && !stalled && !suspended;
-    let words = || obstacle.clone().unwrap_or((Reason::Progressing, "the credential is being issued".to_owned()));
+    let words = || {
+        obstacle.clone().unwrap_or((
+            Reason::Progressing,
+            "the credential is being issued".to_owned(),
+        ))
+    };
     let quiet = |word: &str| (false, Reason::Nominal, word.to_owned());
     let flag = |on: bool, off: &str| {
         if on {
@@ -132,13 +153,28 @@ fn conditions(
     let failing = works && !suspended && obstacle.is_some();
     [
         (condition::READY, ready),
-        (condition::RECONCILING, flag(reconciling, "nothing is under way")),
-        (condition::STALLED, flag(stalled, "nobody has to do anything")),
-        (condition::RENEWAL_FAILING, flag(failing, "no renewal has failed")),
+        (
+            condition::RECONCILING,
+            flag(reconciling, "nothing is under way"),
+        ),
+        (
+            condition::STALLED,
+            flag(stalled, "nobody has to do anything"),
+        ),
+        (
+            condition::RENEWAL_FAILING,
+            flag(failing, "no renewal has failed"),
+        ),
     ]
     .into_iter()
     .map(|(type_, (on, reason, message))| {
-        condition(&old.conditions, type_, (on, reason, &message), seen.request.generation, now)
+        condition(
+            &old.conditions,
+            type_,
+            (on, reason, &message),
+            seen.request.generation,
+            now,
+        )
     })
     .collect()
 }
@@ -163,34 +199,73 @@ fn ready(
     let Some(published) = seen.published() else {
         return match obstacle {
             Some((reason, message)) => (false, *reason, message.clone()),
-            None => (false, Reason::Progressing, "the credential is being issued".to_owned()),
+            None => (
+                false,
+                Reason::Progressing,
+                "the credential is being issued".to_owned(),
+            ),
         };
     };
     if is_usable(seen, now) {
-        let credential = seen.request.spec.as_ref().map_or("credential", |wanted| wanted.credential);
-        let secret = seen.request.spec.as_ref().map_or("", |wanted| wanted.secret_name.as_str());
+        let credential = seen
+            .request
+            .spec
+            .as_ref()
+            .map_or("credential", |wanted| wanted.credential);
+        let secret = seen
+            .request
+            .spec
+            .as_ref()
+            .map_or("", |wanted| wanted.secret_name.as_str());
         let life = match published.expires_at {
-            Some(at) => format!("it was granted for {:#}", rounded(at.duration_since(published.issued_at))),
+            Some(at) => format!(
+                "it was granted for {:#}",
+                rounded(at.duration_since(published.issued_at))
+            ),
             None => "it does not expire".to_owned(),
         };
         return if published.unverified {
-            (true, Reason::SyncedUnverified, format!("the {credential} is in Secret {secret}; {life}; the provider has no way to prove that it works"))
+            (
+                true,
+                Reason::SyncedUnverified,
+                format!(
+                    "the {credential} is in Secret {secret}; {life}; the provider has no way to prove that it works"
+                ),
+            )
         } else {
-            (true, Reason::Synced, format!("the {credential} in Secret {secret} was proven to work; {life}"))
+            (
+                true,
+                Reason::Synced,
+                format!("the {credential} in Secret {secret} was proven to work; {life}"),
+            )
         };
     }
-    let why = obstacle.map_or_else(|| "it is being replaced".to_owned(), |(reason, message)| format!("{reason}: {message}"));
+    let why = obstacle.map_or_else(
+        || "it is being replaced".to_owned(),
+        |(reason, message)| format!("{reason}: {message}"),
+    );
     if published.damage == super::Damage::Lost {
         let reason = obstacle.map_or(Reason::Progressing, |(reason, _)| *reason);
-        (false, reason, format!("the credential in the Secret was damaged; {why}"))
+        (
+            false,
+            reason,
+            format!("the credential in the Secret was damaged; {why}"),
+        )
     } else {
-        (false, Reason::Expired, format!("the credential in the Secret has expired; {why}"))
+        (
+            false,
+            Reason::Expired,
+            format!("the credential in the Secret has expired; {why}"),
+        )
     }
 }
 
 /// A suspended request is not looked at: it stays as ready as it was, until its credential expires.
 fn while_suspended(refusal: &Refusal, old: &CredentialRequestStatus, now: Timestamp) -> Verdict {
-    let was = old.conditions.iter().find(|condition| condition.type_ == condition::READY);
+    let was = old
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == condition::READY);
     match was {
         Some(was) if was.status == "True" && old.expires_at.is_none_or(|at| at > now) => {
             (true, Reason::Suspended, refusal.message.clone())
@@ -215,7 +290,10 @@ pub(crate) fn condition(
     let since = old
         .iter()
         .find(|condition| condition.type_ == type_ && condition.status == status)
-        .map_or_else(|| Time(whole_second(now)), |condition| condition.last_transition_time.clone());
+        .map_or_else(
+            || Time(whole_second(now)),
+            |condition| condition.last_transition_time.clone(),
+        );
     Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
@@ -260,14 +338,20 @@ fn events(
         });
     }
     for type_ in [condition::READY, condition::RENEWAL_FAILING] {
-        let bad = if type_ == condition::READY { "False" } else { "True" };
+        let bad = if type_ == condition::READY {
+            "False"
+        } else {
+            "True"
+        };
         let (was, is) = (find(&old.conditions, type_), find(&new.conditions, type_));
         if let Some(is) = is
             && is.status == bad
             && is.reason != Reason::Progressing.as_str()
             && is.reason != Reason::Suspended.as_str()
             && was.is_none_or(|was| was.status != is.status || was.reason != is.reason)
-            && let Some(reason) = Reason::ALL.iter().find(|reason| reason.as_str() == is.reason)
+            && let Some(reason) = Reason::ALL
+                .iter()
+                .find(|reason| reason.as_str() == is.reason)
         {
             notes.push(Note {
                 warning: true,

@@ -21,7 +21,12 @@ pub fn renew_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
         Some(before) if before <= half => expires_at.checked_sub(before).ok()?,
         _ => {
             let late = life.checked_mul(i32::try_from(seen.request.spread).ok()?)? / 10_000;
-            published.issued_at.checked_add(life * 2 / 3).ok()?.checked_add(late).ok()?
+            published
+                .issued_at
+                .checked_add(life * 2 / 3)
+                .ok()?
+                .checked_add(late)
+                .ok()?
         }
     };
     Some(due.min(expires_at))
@@ -37,7 +42,10 @@ pub fn rotate_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
 pub fn next_replacement(seen: &Observed, published: &Published) -> Option<(Timestamp, NextAction)> {
     let renewal = renew_at(seen, published).map(|at| (at, NextAction::Renew));
     let rotation = rotate_at(seen, published).map(|at| (at, NextAction::Rotate));
-    [renewal, rotation].into_iter().flatten().min_by_key(|(at, _)| *at)
+    [renewal, rotation]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
 }
 
 /// The spread of a request, 0 to 999, from its UID. Stable over restarts, and different for

@@ -49,14 +49,23 @@ impl Guard {
         }
         let special = match address {
             IpAddr::V4(v4) => {
-                v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast() || v4.is_multicast()
+                v4.is_loopback()
+                    || v4.is_link_local()
+                    || v4.is_unspecified()
+                    || v4.is_broadcast()
+                    || v4.is_multicast()
                     || v4.octets()[0] == 0
             }
             IpAddr::V6(v6) => {
-                v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local()
+                v6.is_loopback()
+                    || v6.is_unspecified()
+                    || v6.is_multicast()
+                    || v6.is_unicast_link_local()
             }
         };
-        !special && !METADATA.contains(&address) && !self.api_server.iter().any(|api| canonical(*api) == address)
+        !special
+            && !METADATA.contains(&address)
+            && !self.api_server.iter().any(|api| canonical(*api) == address)
     }
 
     /// Whether a URL may be called, as far as it can be told without resolving its name.
@@ -117,12 +126,17 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("{text:?} is not a range of addresses such as 10.0.0.0/8 or fd00::/8");
+        let wrong =
+            || format!("{text:?} is not a range of addresses such as 10.0.0.0/8 or fd00::/8");
         let (network, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let network: IpAddr = network.parse().map_err(|_| wrong())?;
         let prefix: u32 = prefix.parse().map_err(|_| wrong())?;
         let width = if network.is_ipv4() { 32 } else { 128 };
-        if prefix <= width { Ok(Cidr { network, prefix }) } else { Err(wrong()) }
+        if prefix <= width {
+            Ok(Cidr { network, prefix })
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -139,7 +153,8 @@ impl reqwest::dns::Resolve for GuardedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let guard = self.0.clone();
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let addresses: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             // One bad address among good ones is an attempt to get there by retrying.
             if addresses.iter().all(|address| guard.permits(address.ip())) {
                 Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
@@ -162,10 +177,29 @@ mod tests {
     fn addresses_that_only_the_operator_can_reach_are_refused() {
         let guard = Guard::new(vec![], vec!["10.96.0.1".parse().unwrap()]);
         for address in [
-            "127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "169.254.169.254", "100.100.100.200", "168.63.129.16",
-            "192.0.0.192", "255.255.255.255", "224.0.0.1", "10.96.0.1", "::1", "::", "fe80::1", "ff02::1", "fd00:ec2::254",
-            "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
-            "::127.0.0.1", "::ffff:10.96.0.1",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "255.255.255.255",
+            "224.0.0.1",
+            "10.96.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+            "fd00:ec2::254",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "::127.0.0.1",
+            "::ffff:10.96.0.1",
         ] {
             assert!(!permits(&guard, address), "{address}");
         }
@@ -174,16 +208,30 @@ mod tests {
     #[test]
     fn ordinary_addresses_pass() {
         let guard = Guard::new(vec![], vec!["10.96.0.1".parse().unwrap()]);
-        for address in ["10.0.0.7", "192.168.1.1", "203.0.113.9", "10.96.0.2", "2001:db8::1", "fd00::1"] {
+        for address in [
+            "10.0.0.7",
+            "192.168.1.1",
+            "203.0.113.9",
+            "10.96.0.2",
+            "2001:db8::1",
+            "fd00::1",
+        ] {
             assert!(permits(&guard, address), "{address}");
         }
     }
 
     #[test]
     fn a_flag_lets_ranges_pass_and_no_others() {
-        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap(), "fe80::/10".parse().unwrap()], vec![]);
+        let guard = Guard::new(
+            vec!["127.0.0.0/8".parse().unwrap(), "fe80::/10".parse().unwrap()],
+            vec![],
+        );
         for (address, expected) in [
-            ("127.0.0.1", true), ("::ffff:127.0.0.1", true), ("fe80::9", true), ("169.254.169.254", false), ("::1", false),
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("fe80::9", true),
+            ("169.254.169.254", false),
+            ("::1", false),
         ] {
             assert_eq!(permits(&guard, address), expected, "{address}");
         }
@@ -191,9 +239,21 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_range() {
-        for text in ["", "10.0.0.0", "10.0.0.0/33", "fd00::/129", "x/8", "10.0.0.0/-1"] {
+        for text in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "x/8",
+            "10.0.0.0/-1",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
-        assert!("0.0.0.0/0".parse::<Cidr>().unwrap().contains("8.8.8.8".parse().unwrap()));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Cidr>()
+                .unwrap()
+                .contains("8.8.8.8".parse().unwrap())
+        );
     }
 }

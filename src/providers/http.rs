@@ -105,10 +105,17 @@ impl HttpClient {
         if let Some(guard) = &settings.guard {
             builder = builder.dns_resolver(GuardedResolver(guard.clone()));
         }
-        let client = builder
-            .build()
-            .map_err(|_| Refusal::new(Reason::CABundleInvalid, "the certificates to trust could not be used"))?;
-        Ok(HttpClient { client, endpoint: endpoint.clone(), guard: settings.guard })
+        let client = builder.build().map_err(|_| {
+            Refusal::new(
+                Reason::CABundleInvalid,
+                "the certificates to trust could not be used",
+            )
+        })?;
+        Ok(HttpClient {
+            client,
+            endpoint: endpoint.clone(),
+            guard: settings.guard,
+        })
     }
 
     /// Makes a call.
@@ -136,11 +143,19 @@ impl HttpClient {
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
             if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(failed(Reason::UnexpectedAnswer, "the answer is larger than 1 MiB"));
+                return Err(failed(
+                    Reason::UnexpectedAnswer,
+                    "the answer is larger than 1 MiB",
+                ));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, is_json, retry_after, body })
+        Ok(Answer {
+            status,
+            is_json,
+            retry_after,
+            body,
+        })
     }
 
     /// The base URL.
@@ -168,11 +183,25 @@ impl Answer {
         let (reason, says) = match self.status {
             StatusCode::TOO_MANY_REQUESTS => (Reason::RateLimited, "asks for fewer calls"),
             StatusCode::UNAUTHORIZED => (Reason::LoginRefused, "refuses the login"),
-            StatusCode::FORBIDDEN => (Reason::Forbidden, "accepts the login but does not let it do this"),
-            _ if self.status.is_redirection() => (Reason::UnexpectedAnswer, "points to another address, which is not followed; correct the endpoint"),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => (Reason::Timeout, "or a gateway before it ran out of time"),
-            _ if self.status.is_server_error() => (Reason::ProviderUnavailable, "or a gateway before it has failed"),
-            _ => (Reason::UnexpectedAnswer, "answers something else than was expected"),
+            StatusCode::FORBIDDEN => (
+                Reason::Forbidden,
+                "accepts the login but does not let it do this",
+            ),
+            _ if self.status.is_redirection() => (
+                Reason::UnexpectedAnswer,
+                "points to another address, which is not followed; correct the endpoint",
+            ),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+                (Reason::Timeout, "or a gateway before it ran out of time")
+            }
+            _ if self.status.is_server_error() => (
+                Reason::ProviderUnavailable,
+                "or a gateway before it has failed",
+            ),
+            _ => (
+                Reason::UnexpectedAnswer,
+                "answers something else than was expected",
+            ),
         };
         Failure {
             reason,
@@ -184,7 +213,11 @@ impl Answer {
 
 /// A failure without a time.
 pub fn failed(reason: Reason, message: impl Into<String>) -> Failure {
-    Failure { reason, message: message.into(), retry_after: None }
+    Failure {
+        reason,
+        message: message.into(),
+        retry_after: None,
+    }
 }
 
 /// Reads PEM certificates.
@@ -192,17 +225,25 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> Failure {
 /// # Errors
 /// When there is none, or one cannot be read.
 pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Refusal> {
-    let certificates = Certificate::from_pem_bundle(pem)
-        .map_err(|_| Refusal::new(Reason::CABundleInvalid, "the certificates to trust are no PEM certificates"))?;
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| {
+        Refusal::new(
+            Reason::CABundleInvalid,
+            "the certificates to trust are no PEM certificates",
+        )
+    })?;
     if certificates.is_empty() {
-        return Err(Refusal::new(Reason::CABundleInvalid, "the certificates to trust hold no PEM certificate"));
+        return Err(Refusal::new(
+            Reason::CABundleInvalid,
+            "the certificates to trust hold no PEM certificate",
+        ));
     }
     Ok(certificates)
 }
 
 fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_json = text(header::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().contains("json"));
+    let is_json =
+        text(header::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().contains("json"));
     let retry_after = text(header::RETRY_AFTER).and_then(|value| retry_after(value, clock::now()));
     (is_json, retry_after)
 }
@@ -211,7 +252,10 @@ fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
 fn retry_after(value: &str, now: Timestamp) -> Option<SignedDuration> {
     let wait = match value.trim().parse::<u32>() {
         Ok(seconds) => SignedDuration::from_secs(i64::from(seconds)),
-        Err(_) => jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp().duration_since(now),
+        Err(_) => jiff::fmt::rfc2822::parse(value.trim())
+            .ok()?
+            .timestamp()
+            .duration_since(now),
     };
     Some(wait.clamp(SignedDuration::ZERO, LONGEST_RETRY_AFTER))
 }
@@ -231,9 +275,15 @@ fn failure(error: &reqwest::Error) -> Failure {
         );
     }
     if error.is_connect() {
-        return failed(Reason::ProviderUnavailable, "the server could not be reached (name, address, port, or firewall)");
+        return failed(
+            Reason::ProviderUnavailable,
+            "the server could not be reached (name, address, port, or firewall)",
+        );
     }
-    failed(Reason::ProviderUnavailable, "the connection broke before the answer was complete")
+    failed(
+        Reason::ProviderUnavailable,
+        "the connection broke before the answer was complete",
+    )
 }
 
 fn not_permitted() -> Failure {
@@ -250,7 +300,10 @@ fn has_cause<E: Error + 'static>(error: &reqwest::Error) -> bool {
             return true;
         }
         // An I/O error hides what it wraps from `source()`.
-        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        if let Some(inner) = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
             if inner.is::<E>() {
                 return true;
             }
@@ -278,23 +331,51 @@ mod tests {
             ("soon", None),
             ("-5", None),
         ] {
-            assert_eq!(retry_after(value, now).map(|wait| wait.as_secs()), expected, "{value}");
+            assert_eq!(
+                retry_after(value, now).map(|wait| wait.as_secs()),
+                expected,
+                "{value}"
+            );
         }
     }
 
     #[test]
     fn segments_are_encoded_and_prefixes_kept() {
-        let client = HttpClient::new(&Url::parse("https://host/prefix/").unwrap(), HttpSettings::default()).unwrap();
-        let url = client.url(&Call { method: Method::GET, path: &["a", "b/../c d"], query: &[("k", "v&w")], bearer: None });
+        let client = HttpClient::new(
+            &Url::parse("https://host/prefix/").unwrap(),
+            HttpSettings::default(),
+        )
+        .unwrap();
+        let url = client.url(&Call {
+            method: Method::GET,
+            path: &["a", "b/../c d"],
+            query: &[("k", "v&w")],
+            bearer: None,
+        });
         assert_eq!(url.as_str(), "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w");
     }
 
     #[test]
     fn what_is_no_certificate_is_refused() {
-        for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            let refused = certificates(pem.as_bytes())
-                .and_then(|_| HttpClient::new(&Url::parse("https://h").unwrap(), HttpSettings { ca_pem: Some(pem.into()), ..Default::default() }));
-            assert_eq!(refused.err().map(|refusal| refusal.reason), Some(Reason::CABundleInvalid), "{pem:?}");
+        for pem in [
+            "",
+            "nonsense",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            let refused = certificates(pem.as_bytes()).and_then(|_| {
+                HttpClient::new(
+                    &Url::parse("https://h").unwrap(),
+                    HttpSettings {
+                        ca_pem: Some(pem.into()),
+                        ..Default::default()
+                    },
+                )
+            });
+            assert_eq!(
+                refused.err().map(|refusal| refusal.reason),
+                Some(Reason::CABundleInvalid),
+                "{pem:?}"
+            );
         }
     }
 }

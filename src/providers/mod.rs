@@ -94,7 +94,11 @@ impl System {
     /// A digest of everything that a login depends on; grants and budgets are not among it.
     pub fn digest(&self, reach: &Reach) -> String {
         let text = format!("{self:?}{reach:?}");
-        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(text)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// The keys of the login Secret that are needed.
@@ -108,7 +112,11 @@ impl System {
     ///
     /// # Errors
     /// When a value cannot be a login of this system.
-    pub fn connect(&self, http: http::HttpClient, login: LoginValues) -> Result<Connection, Refusal> {
+    pub fn connect(
+        &self,
+        http: http::HttpClient,
+        login: LoginValues,
+    ) -> Result<Connection, Refusal> {
         match self {
             System::Dce(config) => dce::Client::new(config, http, login).map(Connection::Dce),
         }
@@ -121,7 +129,10 @@ impl System {
     /// When it does not, with words about its limits, or none where it is about something else.
     pub fn allows(grant: &Grant, ask: &Ask) -> Result<(), Option<String>> {
         match ask {
-            Ask::DceToken(ask) => grant.dce.as_ref().map_or(Err(None), |grant| dce::config::allows(grant, ask)),
+            Ask::DceToken(ask) => grant
+                .dce
+                .as_ref()
+                .map_or(Err(None), |grant| dce::config::allows(grant, ask)),
         }
     }
 
@@ -137,7 +148,12 @@ impl System {
 
     /// All keys of a Secret from those that are left of them: each guess that can be made, of which
     /// the caller knows by a digest which is right.
-    pub fn recover(ask: &Ask, endpoint: &Url, found: &SecretData, credential: &Credential) -> Vec<SecretData> {
+    pub fn recover(
+        ask: &Ask,
+        endpoint: &Url,
+        found: &SecretData,
+        credential: &Credential,
+    ) -> Vec<SecretData> {
         match ask {
             Ask::DceToken(_) => dce::token::recover(endpoint, found, credential),
         }

@@ -27,7 +27,8 @@ impl SecretData {
 
     /// One value that is text.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.get(key).and_then(|value| std::str::from_utf8(value).ok())
+        self.get(key)
+            .and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The keys, in their order.
@@ -37,7 +38,9 @@ impl SecretData {
 
     /// The keys and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 
     /// Those keys of a Secret that are named.
@@ -56,10 +59,13 @@ impl SecretData {
 
     /// Whether one of the values stands in a text, as it is or in base64.
     pub fn appears_in(&self, text: &str) -> bool {
-        self.0.values().filter(|value| value.len() >= 8).any(|value| {
-            let plain = std::str::from_utf8(value).is_ok_and(|value| text.contains(value));
-            plain || text.contains(BASE64_STANDARD.encode(value).trim_end_matches('='))
-        })
+        self.0
+            .values()
+            .filter(|value| value.len() >= 8)
+            .any(|value| {
+                let plain = std::str::from_utf8(value).is_ok_and(|value| text.contains(value));
+                plain || text.contains(BASE64_STANDARD.encode(value).trim_end_matches('='))
+            })
     }
 
     /// A digest over keys and values, to notice a change by.
@@ -71,7 +77,10 @@ impl SecretData {
                 hash.update(part);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 

@@ -77,7 +77,11 @@ pub fn classify(
             keys: Vec::new(),
             content: String::new(),
         };
-        return (written(secret, known.published(Damage::Lost)), Some(known), None);
+        return (
+            written(secret, known.published(Damage::Lost)),
+            Some(known),
+            None,
+        );
     };
     known.resource_version = secret.resource_version().unwrap_or_default();
     let found = SecretData::select(secret.data.as_ref(), known.keys.iter().map(String::as_str));
@@ -86,10 +90,24 @@ pub fn classify(
         let target = Target::Ours(known.published(Damage::None));
         return (target, Some(known), None);
     }
-    let guesses = if whole { vec![found] } else { recover(&found, &known.credential) };
-    let recovered = guesses.into_iter().find(|data| data.digest() == known.content);
-    let damage = if recovered.is_some() { Damage::Repairable } else { Damage::Lost };
-    (written(secret, known.published(damage)), Some(known), recovered)
+    let guesses = if whole {
+        vec![found]
+    } else {
+        recover(&found, &known.credential)
+    };
+    let recovered = guesses
+        .into_iter()
+        .find(|data| data.digest() == known.content);
+    let damage = if recovered.is_some() {
+        Damage::Repairable
+    } else {
+        Damage::Lost
+    };
+    (
+        written(secret, known.published(damage)),
+        Some(known),
+        recovered,
+    )
 }
 
 /// A damaged Secret has to be written, which an immutable one cannot be.
@@ -144,14 +162,18 @@ fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
         )));
     }
     let same_kind = controller.kind == "CredentialRequest";
-    Some(Target::Foreign(if same_kind && controller.name == owner.name {
-        format!("Secret {name} belongs to an earlier CredentialRequest of this name and goes away with it; nothing to do")
-    } else {
-        format!(
-            "Secret {name} belongs to {} {}; choose another spec.secret.name",
-            controller.kind, controller.name
-        )
-    }))
+    Some(Target::Foreign(
+        if same_kind && controller.name == owner.name {
+            format!(
+                "Secret {name} belongs to an earlier CredentialRequest of this name and goes away with it; nothing to do"
+            )
+        } else {
+            format!(
+                "Secret {name} belongs to {} {}; choose another spec.secret.name",
+                controller.kind, controller.name
+            )
+        },
+    ))
 }
 
 fn ours(secret: &Secret) -> BTreeMap<String, String> {
@@ -188,7 +210,10 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
             asked: get(annotations::ASKED)?.clone(),
         },
         unverified: get(annotations::UNVERIFIED).is_some_and(|value| value == "true"),
-        keys: get(annotations::KEYS)?.split(',').map(str::to_owned).collect(),
+        keys: get(annotations::KEYS)?
+            .split(',')
+            .map(str::to_owned)
+            .collect(),
         content: get(annotations::CONTENT)?.clone(),
     })
 }

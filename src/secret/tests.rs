@@ -31,21 +31,32 @@ fn credential() -> Credential {
 }
 
 fn data() -> SecretData {
-    SecretData::default().with("token", "the-token-itself").with("endpoint", "https://dce")
+    SecretData::default()
+        .with("token", "the-token-itself")
+        .with("endpoint", "https://dce")
 }
 
 /// The keys from the token alone.
 fn recover(found: &SecretData, _: &Credential) -> Vec<SecretData> {
     found
         .text("token")
-        .map(|token| SecretData::default().with("token", token).with("endpoint", "https://dce"))
+        .map(|token| {
+            SecretData::default()
+                .with("token", token)
+                .with("endpoint", "https://dce")
+        })
         .into_iter()
         .collect()
 }
 
 fn written() -> Secret {
     let (owner, credential, data) = (owner(), credential(), data());
-    let mut secret = create(&Write { owner: &owner, credential: &credential, unverified: false, data: &data });
+    let mut secret = create(&Write {
+        owner: &owner,
+        credential: &credential,
+        unverified: false,
+        data: &data,
+    });
     secret.metadata.uid = Some("secret-1".into());
     secret.metadata.resource_version = Some("10".into());
     secret
@@ -76,7 +87,9 @@ fn set(secret: &mut Secret, key: &str, value: &str) {
 #[test]
 fn what_was_written_is_read_back_whole() {
     let (target, known, _) = classified(&written());
-    let Target::Ours(published) = target else { panic!("{target:?}") };
+    let Target::Ours(published) = target else {
+        panic!("{target:?}")
+    };
     assert_eq!((published.serial, published.damage), (7, Damage::None));
     assert_eq!(published.owner.as_deref(), Some("alice"));
     assert_eq!(published.expires_at, credential().expires_at);
@@ -96,15 +109,57 @@ fn other_people_s_keys_labels_and_annotations_do_not_matter() {
 #[test]
 fn damage_is_noticed_and_what_is_left_is_used() {
     for (name, secret, expected) in [
-        ("another value", changed(|secret| set(secret, "endpoint", "https://evil")), Damage::Repairable),
-        ("a key gone", changed(|secret| drop(secret.data.as_mut().unwrap().remove("endpoint"))), Damage::Repairable),
-        ("an annotation gone", changed(|secret| drop(secret.annotations_mut().remove(annotations::PROVIDER))), Damage::Repairable),
-        ("a label gone", changed(|secret| drop(secret.labels_mut().remove(annotations::MANAGED_BY.0))), Damage::Repairable),
-        ("the token changed", changed(|secret| set(secret, "token", "another-token")), Damage::Lost),
-        ("the token gone", changed(|secret| drop(secret.data.as_mut().unwrap().remove("token"))), Damage::Lost),
-        ("all data gone", changed(|secret| secret.data = None), Damage::Lost),
-        ("all annotations gone", changed(|secret| secret.metadata.annotations = None), Damage::Lost),
-        ("a serial that is none", changed(|secret| drop(secret.annotations_mut().insert(annotations::SERIAL.into(), "x".into()))), Damage::Lost),
+        (
+            "another value",
+            changed(|secret| set(secret, "endpoint", "https://evil")),
+            Damage::Repairable,
+        ),
+        (
+            "a key gone",
+            changed(|secret| drop(secret.data.as_mut().unwrap().remove("endpoint"))),
+            Damage::Repairable,
+        ),
+        (
+            "an annotation gone",
+            changed(|secret| drop(secret.annotations_mut().remove(annotations::PROVIDER))),
+            Damage::Repairable,
+        ),
+        (
+            "a label gone",
+            changed(|secret| drop(secret.labels_mut().remove(annotations::MANAGED_BY.0))),
+            Damage::Repairable,
+        ),
+        (
+            "the token changed",
+            changed(|secret| set(secret, "token", "another-token")),
+            Damage::Lost,
+        ),
+        (
+            "the token gone",
+            changed(|secret| drop(secret.data.as_mut().unwrap().remove("token"))),
+            Damage::Lost,
+        ),
+        (
+            "all data gone",
+            changed(|secret| secret.data = None),
+            Damage::Lost,
+        ),
+        (
+            "all annotations gone",
+            changed(|secret| secret.metadata.annotations = None),
+            Damage::Lost,
+        ),
+        (
+            "a serial that is none",
+            changed(|secret| {
+                drop(
+                    secret
+                        .annotations_mut()
+                        .insert(annotations::SERIAL.into(), "x".into()),
+                )
+            }),
+            Damage::Lost,
+        ),
     ] {
         assert_eq!(damage(&secret), expected, "{name}");
     }
@@ -114,40 +169,80 @@ fn damage_is_noticed_and_what_is_left_is_used() {
 fn what_is_remembered_counts_more_than_annotations() {
     let known = classified(&written()).1.unwrap();
     let secret = changed(|secret| {
-        secret.annotations_mut().insert(annotations::EXPIRES_AT.into(), "2099-01-01T00:00:00Z".into());
+        secret.annotations_mut().insert(
+            annotations::EXPIRES_AT.into(),
+            "2099-01-01T00:00:00Z".into(),
+        );
         secret.annotations_mut().remove(annotations::CONTENT);
     });
     let (target, _, recovered) = classify(&secret, &owner(), Some(&known), recover);
-    let Target::Ours(published) = target else { panic!("{target:?}") };
-    assert_eq!((published.damage, published.expires_at), (Damage::Repairable, credential().expires_at));
+    let Target::Ours(published) = target else {
+        panic!("{target:?}")
+    };
+    assert_eq!(
+        (published.damage, published.expires_at),
+        (Damage::Repairable, credential().expires_at)
+    );
     assert!(recovered.is_some());
     // What is remembered is about another Secret of that name.
     let other = changed(|secret| secret.metadata.uid = Some("secret-2".into()));
-    assert_eq!(classify(&other, &owner(), Some(&known), recover).1.unwrap().uid, "secret-2");
+    assert_eq!(
+        classify(&other, &owner(), Some(&known), recover)
+            .1
+            .unwrap()
+            .uid,
+        "secret-2"
+    );
 }
 
 #[test]
 fn only_our_own_secret_is_ours() {
     let with_owner = |owner: Value| {
-        changed(|secret| secret.metadata.owner_references = serde_json::from_value(json!([owner])).unwrap())
+        changed(|secret| {
+            secret.metadata.owner_references = serde_json::from_value(json!([owner])).unwrap()
+        })
     };
-    let request = |name: &str, uid: &str, controller: bool| {
-        json!({"apiVersion": "credential-operator.dev/v1alpha1", "kind": "CredentialRequest", "name": name, "uid": uid, "controller": controller})
-    };
+    let request = |name: &str, uid: &str, controller: bool| json!({"apiVersion": "credential-operator.dev/v1alpha1", "kind": "CredentialRequest", "name": name, "uid": uid, "controller": controller});
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "x", "controller": true});
     for (name, secret, words) in [
-        ("no owner", changed(|secret| secret.metadata.owner_references = None), "does not belong to this request"),
-        ("another controller", with_owner(deployment), "belongs to Deployment web"),
-        ("another request", with_owner(request("other", "uid-2", true)), "belongs to CredentialRequest other"),
-        ("an earlier request of the same name", with_owner(request("s3", "uid-0", true)), "earlier CredentialRequest"),
-        ("owned, not controlled", with_owner(request("s3", "uid-1", false)), "does not belong to this request"),
-        ("without our label", changed(|secret| secret.metadata.labels = None), "lacks the label"),
+        (
+            "no owner",
+            changed(|secret| secret.metadata.owner_references = None),
+            "does not belong to this request",
+        ),
+        (
+            "another controller",
+            with_owner(deployment),
+            "belongs to Deployment web",
+        ),
+        (
+            "another request",
+            with_owner(request("other", "uid-2", true)),
+            "belongs to CredentialRequest other",
+        ),
+        (
+            "an earlier request of the same name",
+            with_owner(request("s3", "uid-0", true)),
+            "earlier CredentialRequest",
+        ),
+        (
+            "owned, not controlled",
+            with_owner(request("s3", "uid-1", false)),
+            "does not belong to this request",
+        ),
+        (
+            "without our label",
+            changed(|secret| secret.metadata.labels = None),
+            "lacks the label",
+        ),
         (
             "adoptable but immutable",
             changed(|secret| {
                 secret.metadata.owner_references = None;
                 secret.immutable = Some(true);
-                secret.annotations_mut().insert(annotations::ADOPT_BY.into(), "s3".into());
+                secret
+                    .annotations_mut()
+                    .insert(annotations::ADOPT_BY.into(), "s3".into());
             }),
             "marked immutable",
         ),
@@ -158,7 +253,9 @@ fn only_our_own_secret_is_ours() {
         }
     }
     let deleted = changed(|secret| {
-        secret.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+        secret.metadata.deletion_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH),
+        );
     });
     assert_eq!(classified(&deleted).0, Target::Terminating);
 }
@@ -168,14 +265,23 @@ fn a_secret_is_adopted_only_with_its_owner_s_consent() {
     let free = |by: Option<&str>| {
         changed(|secret| {
             secret.metadata.owner_references = None;
-            secret.metadata.annotations = by.map(|by| [(annotations::ADOPT_BY.to_owned(), by.to_owned())].into());
+            secret.metadata.annotations =
+                by.map(|by| [(annotations::ADOPT_BY.to_owned(), by.to_owned())].into());
         })
     };
     assert_eq!(classified(&free(Some("s3"))).0, Target::Adoptable);
-    assert!(matches!(classified(&free(Some("other"))).0, Target::Foreign(_)));
+    assert!(matches!(
+        classified(&free(Some("other"))).0,
+        Target::Foreign(_)
+    ));
     assert!(matches!(classified(&free(None)).0, Target::Foreign(_)));
     let (owner, credential, data) = (owner(), credential(), data());
-    let write = Write { owner: &owner, credential: &credential, unverified: false, data: &data };
+    let write = Write {
+        owner: &owner,
+        credential: &credential,
+        unverified: false,
+        data: &data,
+    };
     let patch = adopt(&write, &free(Some("s3")));
     assert_eq!(patch["metadata"]["ownerReferences"][0]["uid"], "uid-1");
     assert_eq!(patch["metadata"]["resourceVersion"], "10");
@@ -183,7 +289,10 @@ fn a_secret_is_adopted_only_with_its_owner_s_consent() {
 
 #[test]
 fn an_immutable_secret_is_good_until_it_has_to_be_written() {
-    assert_eq!(damage(&changed(|secret| secret.immutable = Some(true))), Damage::None);
+    assert_eq!(
+        damage(&changed(|secret| secret.immutable = Some(true))),
+        Damage::None
+    );
     let broken = changed(|secret| {
         secret.immutable = Some(true);
         set(secret, "token", "another");
@@ -193,16 +302,34 @@ fn an_immutable_secret_is_good_until_it_has_to_be_written() {
 
 #[test]
 fn a_patch_carries_what_was_read_and_removes_only_our_own() {
-    let known = Known { keys: vec!["token".into(), "dropped".into()], ..classified(&written()).1.unwrap() };
+    let known = Known {
+        keys: vec!["token".into(), "dropped".into()],
+        ..classified(&written()).1.unwrap()
+    };
     let (owner, data) = (owner(), data());
-    let never = Credential { expires_at: None, ..credential() };
-    let patch = publish(&Write { owner: &owner, credential: &never, unverified: true, data: &data }, &known);
+    let never = Credential {
+        expires_at: None,
+        ..credential()
+    };
+    let patch = publish(
+        &Write {
+            owner: &owner,
+            credential: &never,
+            unverified: true,
+            data: &data,
+        },
+        &known,
+    );
     assert_eq!(patch["metadata"]["uid"], "secret-1");
     assert_eq!(patch["metadata"]["resourceVersion"], "10");
     assert_eq!(patch["data"]["dropped"], Value::Null);
     assert!(patch["data"]["token"].is_string());
     let notes = patch["metadata"]["annotations"].as_object().unwrap();
-    assert_eq!(notes[annotations::EXPIRES_AT], Value::Null, "an annotation that no longer holds is removed");
+    assert_eq!(
+        notes[annotations::EXPIRES_AT],
+        Value::Null,
+        "an annotation that no longer holds is removed"
+    );
     assert_eq!(notes[annotations::UNVERIFIED], "true");
     assert!(patch.get("type").is_none() && patch["metadata"].get("ownerReferences").is_none());
 }
@@ -210,11 +337,22 @@ fn a_patch_carries_what_was_read_and_removes_only_our_own() {
 #[test]
 fn a_digest_tells_keys_and_values_apart() {
     let digest = |pairs: &[(&str, &str)]| {
-        pairs.iter().fold(SecretData::default(), |data, (key, value)| data.with(key, *value)).digest()
+        pairs
+            .iter()
+            .fold(SecretData::default(), |data, (key, value)| {
+                data.with(key, *value)
+            })
+            .digest()
     };
     assert_ne!(digest(&[("a", "bc")]), digest(&[("ab", "c")]));
-    assert_ne!(digest(&[("a", "b"), ("c", "")]), digest(&[("a", ""), ("c", "b")]));
-    assert_eq!(digest(&[("a", "1"), ("b", "2")]), digest(&[("b", "2"), ("a", "1")]));
+    assert_ne!(
+        digest(&[("a", "b"), ("c", "")]),
+        digest(&[("a", ""), ("c", "b")])
+    );
+    assert_eq!(
+        digest(&[("a", "1"), ("b", "2")]),
+        digest(&[("b", "2"), ("a", "1")])
+    );
 }
 
 #[test]

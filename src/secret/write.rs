@@ -69,58 +69,81 @@ pub fn create(write: &Write<'_>) -> Secret {
 
 /// The patch that replaces the credential in a Secret that is known.
 pub fn publish(write: &Write<'_>, known: &Known) -> Value {
-    let mut patch = content(write, &known.keys);
-    patch["metadata"]["uid"] = json!(known.uid);
-    patch["metadata"]["resourceVersion"] = json!(known.resource_version);
-    patch
+    content(
+        write,
+        &known.keys,
+        &known.uid,
+        &known.resource_version,
+        None,
+    )
 }
 
 /// The patch that writes the operator's part of a Secret again. `secret` is what was read.
 pub fn repair(write: &Write<'_>, secret: &Secret, known: &Known) -> Value {
-    publish(write, &Known {
-        uid: secret.uid().unwrap_or_default(),
-        resource_version: secret.resource_version().unwrap_or_default(),
-        ..known.clone()
-    })
+    let (uid, version) = identity(secret);
+    content(write, &known.keys, &uid, &version, None)
 }
 
 /// The patch that takes over a Secret whose owner consents. `secret` is what was read.
 pub fn adopt(write: &Write<'_>, secret: &Secret) -> Value {
-    let mut patch = content(write, &[]);
-    let mut owners: Vec<Value> = secret
+    // A merge patch replaces lists, so the owners that are there already come along.
+    let owners = secret
         .owner_references()
         .iter()
         .filter_map(|reference| serde_json::to_value(reference).ok())
+        .chain([owner_reference(write.owner)])
         .collect();
-    owners.push(owner_reference(write.owner));
-    patch["metadata"]["ownerReferences"] = Value::Array(owners);
-    patch["metadata"]["uid"] = json!(secret.uid());
-    patch["metadata"]["resourceVersion"] = json!(secret.resource_version());
-    patch
+    let (uid, version) = identity(secret);
+    content(write, &[], &uid, &version, Some(owners))
 }
 
-fn content(write: &Write<'_>, before: &[String]) -> Value {
-    let mut data = Map::new();
-    for key in before {
-        data.insert(key.clone(), Value::Null);
+fn identity(secret: &Secret) -> (String, String) {
+    (
+        secret.uid().unwrap_or_default(),
+        secret.resource_version().unwrap_or_default(),
+    )
+}
+
+/// A merge patch of the operator's part. `before` are the keys that it wrote last; the UID and the
+/// resource version make the API server refuse the patch upon anything else than what was seen.
+fn content(
+    write: &Write<'_>,
+    before: &[String],
+    uid: &str,
+    resource_version: &str,
+    owners: Option<Vec<Value>>,
+) -> Value {
+    let dropped = before.iter().map(|key| (key.clone(), Value::Null));
+    let written = write
+        .data
+        .iter()
+        .map(|(key, value)| (key.to_owned(), json!(BASE64_STANDARD.encode(value))));
+    let data: Map<String, Value> = dropped.chain(written).collect();
+    let outdated = OURS.iter().map(|key| ((*key).to_owned(), Value::Null));
+    let current = write
+        .annotations()
+        .into_iter()
+        .map(|(key, value)| (key, json!(value)));
+    let annotations: Map<String, Value> = outdated.chain(current).collect();
+    let mut metadata = Map::from_iter([
+        ("uid".to_owned(), json!(uid)),
+        ("resourceVersion".to_owned(), json!(resource_version)),
+        ("labels".to_owned(), json!(labels_of(write.owner))),
+        ("annotations".to_owned(), Value::Object(annotations)),
+    ]);
+    if let Some(owners) = owners {
+        metadata.insert("ownerReferences".to_owned(), Value::Array(owners));
     }
-    for (key, value) in write.data.iter() {
-        data.insert(key.to_owned(), json!(BASE64_STANDARD.encode(value)));
-    }
-    let mut notes: Map<String, Value> = OURS.iter().map(|key| ((*key).to_owned(), Value::Null)).collect();
-    for (key, value) in write.annotations() {
-        notes.insert(key, json!(value));
-    }
-    json!({
-        "metadata": {"labels": labels_of(write.owner), "annotations": notes},
-        "data": data,
-    })
+    json!({"metadata": metadata, "data": data})
 }
 
 /// The labels of a published Secret.
 pub(super) fn labels_of(owner: &Owner) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (annotations::MANAGED_BY.0.to_owned(), annotations::MANAGED_BY.1.to_owned()),
+        (
+            annotations::MANAGED_BY.0.to_owned(),
+            annotations::MANAGED_BY.1.to_owned(),
+        ),
         (annotations::REQUEST_UID.to_owned(), owner.uid.clone()),
     ])
 }
@@ -141,11 +164,24 @@ pub(super) fn annotations_of(owner: &Owner, known: &Known) -> BTreeMap<String, S
     let optional = [
         (annotations::CREDENTIAL_ID, credential.id.clone()),
         (annotations::OWNER, credential.owner.clone()),
-        (annotations::EXPIRES_AT, credential.expires_at.map(|at| at.to_string())),
-        (annotations::UNVERIFIED, known.unverified.then(|| "true".to_owned())),
+        (
+            annotations::EXPIRES_AT,
+            credential.expires_at.map(|at| at.to_string()),
+        ),
+        (
+            annotations::UNVERIFIED,
+            known.unverified.then(|| "true".to_owned()),
+        ),
     ];
-    notes.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
-    notes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    notes.extend(
+        optional
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?))),
+    );
+    notes
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 fn owner_reference(owner: &Owner) -> Value {

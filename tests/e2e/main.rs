@@ -3,5 +3,13 @@
 
 mod stage;
 
+mod changes;
+mod cost;
 mod first_sync;
+mod foreign;
+mod login;
+mod races;
 mod refused;
+mod renewal;
+mod restart;
+mod tampering;

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 /// Text on one line, fit for a table.
 pub fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }
 
 /// Visits every field below one; items of a list are named with `[]`.
@@ -34,7 +37,11 @@ pub fn table(schema: &Value, name: &str, text: &mut String) {
     };
     for (key, field) in properties {
         let full = format!("{name}.{key}");
-        let must = if name.starts_with("spec") && required.iter().any(|item| item == key) { ", required" } else { "" };
+        let must = if name.starts_with("spec") && required.iter().any(|item| item == key) {
+            ", required"
+        } else {
+            ""
+        };
         let meaning = one_line(field["description"].as_str().unwrap_or_default());
         writeln!(text, "| `{full}` | {}{must} | {meaning} |", type_of(field)).expect("text");
         table(field, &full, text);
@@ -45,7 +52,11 @@ fn type_of(field: &Value) -> String {
     if let Some(values) = field["enum"].as_array() {
         let values: Vec<_> = values.iter().filter_map(Value::as_str).collect();
         // The reasons have a page of their own.
-        return if values.len() > 12 { "[reason](reasons.md)".into() } else { format!("`{}`", values.join("` or `")) };
+        return if values.len() > 12 {
+            "[reason](reasons.md)".into()
+        } else {
+            format!("`{}`", values.join("` or `"))
+        };
     }
     match field["type"].as_str() {
         Some("array") => format!("list of {}", type_of(&field["items"])),
@@ -59,7 +70,11 @@ fn type_of(field: &Value) -> String {
 pub fn rules(schema: &Value) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut collect = |name: &str, field: &Value| {
-        for rule in field["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        for rule in field["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
             if let Some(message) = rule["message"].as_str() {
                 found.push((name.to_owned(), one_line(message)));
             }

@@ -5,7 +5,9 @@ use super::{super::backoff::*, *};
 #[test]
 fn each_class_of_failure_has_its_delay() {
     use Reason::*;
-    let seconds = |reason, attempts| delay(&failure_record(reason, attempts), 0, None).map(|delay| delay.as_secs());
+    let seconds = |reason, attempts| {
+        delay(&failure_record(reason, attempts), 0, None).map(|delay| delay.as_secs())
+    };
     for (reason, attempts, expected) in [
         (ProviderUnavailable, 1, Some(1)),
         (ProviderUnavailable, 2, Some(2)),
@@ -24,21 +26,42 @@ fn each_class_of_failure_has_its_delay() {
         (NoConsent, 1, None),
         (TargetNotOwned, 1, None),
     ] {
-        assert_eq!(seconds(reason, attempts), expected, "{reason}, attempt {attempts}");
+        assert_eq!(
+            seconds(reason, attempts),
+            expected,
+            "{reason}, attempt {attempts}"
+        );
     }
 }
 
 #[test]
 fn delays_are_spread_and_never_shorter_for_it() {
-    for reason in [Reason::ProviderUnavailable, Reason::LoginRefused, Reason::QuotaExceeded, Reason::RateLimited] {
-        let [none, half, all] = [0, 500, 999].map(|spread| delay(&failure_record(reason, 3), spread, None).unwrap());
-        assert!(none < half && half < all && all < none * 2, "{reason}: {none:?} {half:?} {all:?}");
+    for reason in [
+        Reason::ProviderUnavailable,
+        Reason::LoginRefused,
+        Reason::QuotaExceeded,
+        Reason::RateLimited,
+    ] {
+        let [none, half, all] =
+            [0, 500, 999].map(|spread| delay(&failure_record(reason, 3), spread, None).unwrap());
+        assert!(
+            none < half && half < all && all < none * 2,
+            "{reason}: {none:?} {half:?} {all:?}"
+        );
     }
 }
 
 #[test]
 fn several_attempts_fit_before_what_is_published_expires() {
-    let after = |attempts, left| delay(&failure_record(Reason::Timeout, attempts), 0, Some(at(left))).unwrap().as_millis();
+    let after = |attempts, left| {
+        delay(
+            &failure_record(Reason::Timeout, attempts),
+            0,
+            Some(at(left)),
+        )
+        .unwrap()
+        .as_millis()
+    };
     assert_eq!(after(9, 6000), 256_000, "far away: the calm delay");
     assert_eq!(after(9, 60), 10_000, "a sixth of what is left");
     assert_eq!(after(9, 1), 166);
@@ -47,10 +70,16 @@ fn several_attempts_fit_before_what_is_published_expires() {
     let mut attempts = 0;
     while now < at(60) && attempts < 100 {
         attempts += 1;
-        let failure = FailureRecord { last_attempt_time: now, ..failure_record(Reason::Timeout, attempts) };
+        let failure = FailureRecord {
+            last_attempt_time: now,
+            ..failure_record(Reason::Timeout, attempts)
+        };
         now += delay(&failure, 0, Some(at(60))).unwrap();
     }
-    assert!((6..100).contains(&attempts), "{attempts} attempts in a minute");
+    assert!(
+        (6..100).contains(&attempts),
+        "{attempts} attempts in a minute"
+    );
 }
 
 #[test]
@@ -68,7 +97,11 @@ fn a_provider_that_names_a_time_is_not_asked_before() {
 
 #[test]
 fn attempts_are_counted_while_the_inputs_stay_the_same() {
-    let mut seen = with_failure(with_failure(fresh(), Reason::Timeout, 0), Reason::ProviderUnavailable, 1);
+    let mut seen = with_failure(
+        with_failure(fresh(), Reason::Timeout, 0),
+        Reason::ProviderUnavailable,
+        1,
+    );
     assert_eq!(seen.recorded.failure.as_ref().unwrap().attempts, 2);
     wanted(&mut seen).digest = "corrected".into();
     let seen = with_failure(seen, Reason::Timeout, 2);
@@ -79,6 +112,9 @@ fn attempts_are_counted_while_the_inputs_stay_the_same() {
 fn every_reason_has_a_class() {
     for reason in Reason::ALL {
         let _ = class(*reason);
-        assert!(!reason.meaning().is_empty() && !reason.way_out().is_empty(), "{reason}");
+        assert!(
+            !reason.meaning().is_empty() && !reason.way_out().is_empty(),
+            "{reason}"
+        );
     }
 }

@@ -4,7 +4,11 @@
 use super::*;
 
 /// Plays a pass: carries out what is decided until it settles. The provider answers with `issue`.
-fn play(seen: &mut Observed, now: Timestamp, mut issue: impl FnMut() -> Result<i64, Reason>) -> (Decision, Vec<Step>) {
+fn play(
+    seen: &mut Observed,
+    now: Timestamp,
+    mut issue: impl FnMut() -> Result<i64, Reason>,
+) -> (Decision, Vec<Step>) {
     let mut steps = Vec::new();
     loop {
         let Decision::Do(step) = plan(seen, now) else {
@@ -22,7 +26,14 @@ fn play(seen: &mut Observed, now: Timestamp, mut issue: impl FnMut() -> Result<i
                     credential.issued_at = now;
                     credential.expires_at = Some(now + SignedDuration::from_secs(life));
                 }
-                Err(reason) => seen.fail(Failure { reason, message: String::new(), retry_after: None }, now),
+                Err(reason) => seen.fail(
+                    Failure {
+                        reason,
+                        message: String::new(),
+                        retry_after: None,
+                    },
+                    now,
+                ),
             },
             Step::Verify(_) => seen.in_hand.as_mut().unwrap().proof = Proof::Given,
             Step::Publish => {
@@ -51,7 +62,14 @@ fn wake_up(decision: &Decision) -> Option<Timestamp> {
 fn a_pass_takes_the_fewest_steps() {
     let mut seen = fresh();
     let (_, steps) = play(&mut seen, at(0), || Ok(3000));
-    assert_eq!(steps, [Step::Issue(1, Urgency::New), Step::Verify(Urgency::New), Step::Publish]);
+    assert_eq!(
+        steps,
+        [
+            Step::Issue(1, Urgency::New),
+            Step::Verify(Urgency::New),
+            Step::Publish
+        ]
+    );
     let (_, steps) = play(&mut seen, at(1), || panic!("nothing is due"));
     assert_eq!(steps, []);
 }
@@ -83,11 +101,18 @@ fn an_outage_of_most_of_the_rest_of_its_life_is_survived() {
         assert!(is_usable(&seen, now), "expired at {now}");
         decision = play(&mut seen, now, || {
             calls += 1;
-            if now < at(2950) { Err(Reason::ProviderUnavailable) } else { Ok(3000) }
+            if now < at(2950) {
+                Err(Reason::ProviderUnavailable)
+            } else {
+                Ok(3000)
+            }
         })
         .0;
     }
-    assert!((10..40).contains(&calls), "{calls} calls in a thousand seconds");
+    assert!(
+        (10..40).contains(&calls),
+        "{calls} calls in a thousand seconds"
+    );
 }
 
 #[test]

@@ -39,7 +39,9 @@ fn fresh() -> Observed {
                 rotate_every: None,
             }),
         },
-        gate: Gate::Open { inputs: "provider@1".into() },
+        gate: Gate::Open {
+            inputs: "provider@1".into(),
+        },
         target: Target::Unseen,
         recorded: Recorded::default(),
         in_hand: None,
@@ -90,7 +92,11 @@ fn with_in_hand(mut seen: Observed, proof: Proof) -> Observed {
 
 /// With a failure on record, met at the given second with the inputs as they are.
 fn with_failure(mut seen: Observed, reason: Reason, second: i64) -> Observed {
-    let failure = Failure { reason, message: "it failed".into(), retry_after: None };
+    let failure = Failure {
+        reason,
+        message: "it failed".into(),
+        retry_after: None,
+    };
     seen.fail(failure, at(second));
     seen
 }
@@ -105,7 +111,12 @@ fn wanted(seen: &mut Observed) -> &mut Wanted {
 }
 
 fn damaged(damage: Damage) -> Observed {
-    change(synced(), |seen| seen.target = Target::Ours(Published { damage, ..published() }))
+    change(synced(), |seen| {
+        seen.target = Target::Ours(Published {
+            damage,
+            ..published()
+        })
+    })
 }
 
 fn not_ready() -> Gate {

@@ -21,7 +21,13 @@ fn declared() -> SeenProvider {
 
 fn after(reason: Reason, inputs: &str) -> SeenProvider {
     SeenProvider {
-        login: Some(LoginRecord { reason, inputs: inputs.into(), time: at(0), attempts: 1, message: Some("no".into()) }),
+        login: Some(LoginRecord {
+            reason,
+            inputs: inputs.into(),
+            time: at(0),
+            attempts: 1,
+            message: Some("no".into()),
+        }),
         ..declared()
     }
 }
@@ -37,9 +43,18 @@ fn retry_at(decision: &ProviderDecision) -> Option<Timestamp> {
 fn a_login_is_tested_once_per_change() {
     use ProviderDecision::{TestLogin, Usable};
     assert_eq!(plan(&declared(), at(0)), TestLogin);
-    assert_eq!(plan(&after(Reason::LoginWorks, "inputs@1"), at(99_999_999)), Usable);
-    assert_eq!(plan(&after(Reason::LoginWorks, "inputs@0"), at(1)), TestLogin);
-    assert_eq!(plan(&after(Reason::LoginRefused, "inputs@0"), at(1)), TestLogin);
+    assert_eq!(
+        plan(&after(Reason::LoginWorks, "inputs@1"), at(99_999_999)),
+        Usable
+    );
+    assert_eq!(
+        plan(&after(Reason::LoginWorks, "inputs@0"), at(1)),
+        TestLogin
+    );
+    assert_eq!(
+        plan(&after(Reason::LoginRefused, "inputs@0"), at(1)),
+        TestLogin
+    );
 }
 
 #[test]
@@ -54,21 +69,48 @@ fn a_refused_login_is_not_repeated_for_long_and_an_outage_is() {
 
 #[test]
 fn what_is_missing_waits_for_a_change_and_is_named() {
-    let seen = SeenProvider { reach: Err(refusal(Reason::NoConsent)), ..after(Reason::LoginWorks, "inputs@1") };
+    let seen = SeenProvider {
+        reach: Err(refusal(Reason::NoConsent)),
+        ..after(Reason::LoginWorks, "inputs@1")
+    };
     let decision = plan(&seen, at(1));
-    let ProviderDecision::NotUsable(not_ready) = &decision else { panic!("{decision:?}") };
-    assert_eq!((not_ready.reason, not_ready.retry_at), (Reason::NoConsent, None));
+    let ProviderDecision::NotUsable(not_ready) = &decision else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(
+        (not_ready.reason, not_ready.retry_at),
+        (Reason::NoConsent, None)
+    );
     assert_eq!(not_ready.message, "ClusterCredentialProvider dce: no");
     let status = report(&seen, &decision, &ProviderStatus::default(), at(1));
-    let verdicts: Vec<_> = status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str())).collect();
-    assert_eq!(verdicts, [("Ready", "False"), ("Reconciling", "False"), ("Stalled", "True")]);
+    let verdicts: Vec<_> = status
+        .conditions
+        .iter()
+        .map(|c| (c.type_.as_str(), c.status.as_str()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("Ready", "False"),
+            ("Reconciling", "False"),
+            ("Stalled", "True")
+        ]
+    );
 }
 
 #[test]
 fn the_status_does_not_change_while_nothing_does() {
-    let seen = SeenProvider { insecure: Some((Reason::PlainHTTP, "careful".into())), ..after(Reason::LoginWorks, "inputs@1") };
+    let seen = SeenProvider {
+        insecure: Some((Reason::PlainHTTP, "careful".into())),
+        ..after(Reason::LoginWorks, "inputs@1")
+    };
     let decision = plan(&seen, at(1));
     let first = report(&seen, &decision, &ProviderStatus::default(), at(1));
     assert_eq!(report(&seen, &decision, &first, at(500)), first);
-    assert!(first.conditions.iter().any(|condition| condition.type_ == "Insecure" && condition.status == "True"));
+    assert!(
+        first
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Insecure" && condition.status == "True")
+    );
 }

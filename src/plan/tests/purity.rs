@@ -39,9 +39,18 @@ fn the_plan_is_pure() {
         files += 1;
         let text = std::fs::read_to_string(&path).unwrap();
         for (number, line) in text.lines().enumerate() {
-            let code = line.split("//").next().unwrap_or_default().replace("&'static ", "");
+            let code = line
+                .split("//")
+                .next()
+                .unwrap_or_default()
+                .replace("&'static ", "");
             for (word, what) in IMPURE {
-                assert!(!code.contains(word), "{}:{}: {what}: {line}", path.display(), number + 1);
+                assert!(
+                    !code.contains(word),
+                    "{}:{}: {what}: {line}",
+                    path.display(),
+                    number + 1
+                );
             }
         }
     }

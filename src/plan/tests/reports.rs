@@ -7,19 +7,42 @@ fn written(seen: &Observed, second: i64) -> CredentialRequestStatus {
     rewritten(seen, second, &CredentialRequestStatus::default())
 }
 
-fn rewritten(seen: &Observed, second: i64, old: &CredentialRequestStatus) -> CredentialRequestStatus {
-    report(seen, &plan(seen, at(second)), old, at(second)).expect("a report").status
+fn rewritten(
+    seen: &Observed,
+    second: i64,
+    old: &CredentialRequestStatus,
+) -> CredentialRequestStatus {
+    report(seen, &plan(seen, at(second)), old, at(second))
+        .expect("a report")
+        .status
 }
 
 /// `Ready`, `Reconciling`, `Stalled`, `RenewalFailing` as letters (upper case is True), and the
 /// reason of `Ready`.
 fn verdict(status: &CredentialRequestStatus) -> (String, &str) {
-    let of = |type_: &str| status.conditions.iter().find(|condition| condition.type_ == type_).unwrap();
-    let letters = [condition::READY, condition::RECONCILING, condition::STALLED, condition::RENEWAL_FAILING]
-        .iter()
-        .zip(["r", "c", "s", "f"])
-        .map(|(type_, letter)| if of(type_).status == "True" { letter.to_uppercase() } else { letter.to_owned() })
-        .collect();
+    let of = |type_: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+            .unwrap()
+    };
+    let letters = [
+        condition::READY,
+        condition::RECONCILING,
+        condition::STALLED,
+        condition::RENEWAL_FAILING,
+    ]
+    .iter()
+    .zip(["r", "c", "s", "f"])
+    .map(|(type_, letter)| {
+        if of(type_).status == "True" {
+            letter.to_uppercase()
+        } else {
+            letter.to_owned()
+        }
+    })
+    .collect();
     (letters, of(condition::READY).reason.as_str())
 }
 
@@ -29,21 +52,118 @@ fn conditions_tell_the_truth() {
     let gate = |seen: Observed, gate| change(seen, |seen| seen.gate = gate);
     for (name, seen, second, expected, reason) in [
         ("published and proven", synced(), 1, "Rcsf", "Synced"),
-        ("published, not provable", change(synced(), |seen| seen.target = Target::Ours(Published { unverified: true, ..published() })), 1, "Rcsf", "SyncedUnverified"),
-        ("the first attempt failed", with_failure(fresh(), Reason::Timeout, 0), 0, "rCsf", "Timeout"),
-        ("the first attempt was denied: people have to act", with_failure(fresh(), Reason::Forbidden, 0), 0, "rcSf", "Forbidden"),
-        ("a renewal failed early: nobody needs to worry yet", due(Reason::Timeout), 2000, "RcsF", "Synced"),
-        ("a renewal was denied", due(Reason::Forbidden), 2000, "RcsF", "Synced"),
-        ("a renewal failed until it was too late", with_failure(synced(), Reason::Timeout, 3000), 3000, "rCsf", "Expired"),
-        ("the provider's login is refused, nothing published", gate(fresh(), not_ready()), 1, "rcSf", "LoginRefused"),
-        ("the provider's login is refused, renewal due", gate(synced(), not_ready()), 2500, "RcsF", "Synced"),
-        ("the provider's login is refused, nothing due", gate(synced(), not_ready()), 1, "Rcsf", "Synced"),
-        ("a grant was withdrawn", gate(synced(), Gate::Refused(refusal(Reason::NotAllowed))), 1, "rcSf", "NotAllowed"),
-        ("the provider is gone, renewal due", gate(synced(), Gate::Refused(refusal(Reason::ProviderNotFound))), 2500, "RcSF", "Synced"),
-        ("the provider is gone, nothing published", gate(fresh(), Gate::Refused(refusal(Reason::ProviderNotFound))), 1, "rcSf", "ProviderNotFound"),
-        ("somebody else's Secret", change(fresh(), |seen| seen.target = Target::Foreign("no".into())), 1, "rcSf", "TargetNotOwned"),
-        ("a field is not valid", change(fresh(), |seen| seen.request.spec = Err(refusal(Reason::InvalidSpec))), 1, "rcSf", "InvalidSpec"),
-        ("suspended before anything was published", change(fresh(), |seen| seen.request.suspended = true), 1, "rcsf", "Suspended"),
+        (
+            "published, not provable",
+            change(synced(), |seen| {
+                seen.target = Target::Ours(Published {
+                    unverified: true,
+                    ..published()
+                })
+            }),
+            1,
+            "Rcsf",
+            "SyncedUnverified",
+        ),
+        (
+            "the first attempt failed",
+            with_failure(fresh(), Reason::Timeout, 0),
+            0,
+            "rCsf",
+            "Timeout",
+        ),
+        (
+            "the first attempt was denied: people have to act",
+            with_failure(fresh(), Reason::Forbidden, 0),
+            0,
+            "rcSf",
+            "Forbidden",
+        ),
+        (
+            "a renewal failed early: nobody needs to worry yet",
+            due(Reason::Timeout),
+            2000,
+            "RcsF",
+            "Synced",
+        ),
+        (
+            "a renewal was denied",
+            due(Reason::Forbidden),
+            2000,
+            "RcsF",
+            "Synced",
+        ),
+        (
+            "a renewal failed until it was too late",
+            with_failure(synced(), Reason::Timeout, 3000),
+            3000,
+            "rCsf",
+            "Expired",
+        ),
+        (
+            "the provider's login is refused, nothing published",
+            gate(fresh(), not_ready()),
+            1,
+            "rcSf",
+            "LoginRefused",
+        ),
+        (
+            "the provider's login is refused, renewal due",
+            gate(synced(), not_ready()),
+            2500,
+            "RcsF",
+            "Synced",
+        ),
+        (
+            "the provider's login is refused, nothing due",
+            gate(synced(), not_ready()),
+            1,
+            "Rcsf",
+            "Synced",
+        ),
+        (
+            "a grant was withdrawn",
+            gate(synced(), Gate::Refused(refusal(Reason::NotAllowed))),
+            1,
+            "rcSf",
+            "NotAllowed",
+        ),
+        (
+            "the provider is gone, renewal due",
+            gate(synced(), Gate::Refused(refusal(Reason::ProviderNotFound))),
+            2500,
+            "RcSF",
+            "Synced",
+        ),
+        (
+            "the provider is gone, nothing published",
+            gate(fresh(), Gate::Refused(refusal(Reason::ProviderNotFound))),
+            1,
+            "rcSf",
+            "ProviderNotFound",
+        ),
+        (
+            "somebody else's Secret",
+            change(fresh(), |seen| seen.target = Target::Foreign("no".into())),
+            1,
+            "rcSf",
+            "TargetNotOwned",
+        ),
+        (
+            "a field is not valid",
+            change(fresh(), |seen| {
+                seen.request.spec = Err(refusal(Reason::InvalidSpec))
+            }),
+            1,
+            "rcSf",
+            "InvalidSpec",
+        ),
+        (
+            "suspended before anything was published",
+            change(fresh(), |seen| seen.request.suspended = true),
+            1,
+            "rcsf",
+            "Suspended",
+        ),
     ] {
         let status = written(&seen, second);
         assert_eq!(verdict(&status), (expected.to_owned(), reason), "{name}");
@@ -57,14 +177,28 @@ fn a_suspended_request_stays_as_ready_as_it_was_until_its_credential_expires() {
         seen.request.suspended = true;
         seen.target = Target::Unknown;
     });
-    assert_eq!(verdict(&rewritten(&suspended, 2500, &before)), ("Rcsf".to_owned(), "Suspended"));
-    assert_eq!(verdict(&rewritten(&suspended, 3000, &before)), ("rcsf".to_owned(), "Suspended"));
-    assert_eq!(rewritten(&suspended, 2500, &before).credentials, before.credentials, "the ledger stays");
+    assert_eq!(
+        verdict(&rewritten(&suspended, 2500, &before)),
+        ("Rcsf".to_owned(), "Suspended")
+    );
+    assert_eq!(
+        verdict(&rewritten(&suspended, 3000, &before)),
+        ("rcsf".to_owned(), "Suspended")
+    );
+    assert_eq!(
+        rewritten(&suspended, 2500, &before).credentials,
+        before.credentials,
+        "the ledger stays"
+    );
 }
 
 #[test]
 fn nothing_is_written_while_nothing_changes() {
-    for seen in [synced(), with_failure(fresh(), Reason::Timeout, 0), change(fresh(), |seen| seen.gate = not_ready())] {
+    for seen in [
+        synced(),
+        with_failure(fresh(), Reason::Timeout, 0),
+        change(fresh(), |seen| seen.gate = not_ready()),
+    ] {
         let first = written(&seen, 0);
         let again = report(&seen, &plan(&seen, at(0)), &first, at(0)).unwrap();
         assert_eq!(again.status, first);
@@ -79,18 +213,35 @@ fn what_reports_back_by_itself_is_no_reason_for_a_write() {
         change(fresh(), |seen| seen.call_under_way = true),
         change(fresh(), |seen| seen.gate = Gate::Checking),
     ] {
-        assert_eq!(report(&seen, &plan(&seen, at(0)), &CredentialRequestStatus::default(), at(0)), None);
+        assert_eq!(
+            report(
+                &seen,
+                &plan(&seen, at(0)),
+                &CredentialRequestStatus::default(),
+                at(0)
+            ),
+            None
+        );
     }
 }
 
 #[test]
 fn the_status_says_what_happens_next_and_what_failed() {
     let status = written(&synced(), 1);
-    assert_eq!((status.next_action, status.next_action_time), (Some(NextAction::Renew), Some(at(2000))));
-    assert_eq!((status.secret_name.as_deref(), status.expires_at), (Some("s3"), Some(at(3000))));
+    assert_eq!(
+        (status.next_action, status.next_action_time),
+        (Some(NextAction::Renew), Some(at(2000)))
+    );
+    assert_eq!(
+        (status.secret_name.as_deref(), status.expires_at),
+        (Some("s3"), Some(at(3000)))
+    );
     assert_eq!(status.failure, None);
     let status = written(&with_failure(synced(), Reason::Timeout, 2000), 2000);
-    assert_eq!((status.next_action, status.next_action_time), (Some(NextAction::Retry), Some(at(2001))));
+    assert_eq!(
+        (status.next_action, status.next_action_time),
+        (Some(NextAction::Retry), Some(at(2001)))
+    );
     assert_eq!(status.failure.map(|failure| failure.attempts), Some(1));
 }
 
@@ -98,7 +249,14 @@ fn the_status_says_what_happens_next_and_what_failed() {
 fn events_are_told_once() {
     let told = |seen: &Observed, second, old: &CredentialRequestStatus| {
         let report = report(seen, &plan(seen, at(second)), old, at(second)).unwrap();
-        (report.events.iter().map(|note| note.reason).collect::<Vec<_>>(), report.status)
+        (
+            report
+                .events
+                .iter()
+                .map(|note| note.reason)
+                .collect::<Vec<_>>(),
+            report.status,
+        )
     };
     let mut first = synced();
     first.done.published = true;

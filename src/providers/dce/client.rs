@@ -46,11 +46,16 @@ impl Client {
             .map_err(|_| Refusal::new(Reason::LoginInvalid, "the login needs an AK and an SK"))?;
         for (key, value) in config.login_keys().iter().zip([&ak, &sk]) {
             let value = value.expose_secret();
-            let plausible = !value.is_empty() && value.len() <= LONGEST_KEY && value.chars().all(|char| char.is_ascii_graphic());
+            let plausible = !value.is_empty()
+                && value.len() <= LONGEST_KEY
+                && value.chars().all(|char| char.is_ascii_graphic());
             if !plausible {
                 return Err(Refusal::new(
                     Reason::LoginInvalid,
-                    format!("the value under key {} ({}) is empty, longer than {LONGEST_KEY} bytes, or has characters that no key has", key.key, key.field),
+                    format!(
+                        "the value under key {} ({}) is empty, longer than {LONGEST_KEY} bytes, or has characters that no key has",
+                        key.key, key.field
+                    ),
                 ));
             }
         }
@@ -77,7 +82,11 @@ impl Client {
             .send(Call {
                 method: Method::GET,
                 path: &[API[0], API[1], API[2], "token"],
-                query: &[("ak", self.ak.expose_secret()), ("sk", self.sk.expose_secret()), ("cycle", &cycle)],
+                query: &[
+                    ("ak", self.ak.expose_secret()),
+                    ("sk", self.sk.expose_secret()),
+                    ("cycle", &cycle),
+                ],
                 bearer: None,
             })
             .await?;
@@ -97,7 +106,12 @@ impl Client {
             .ok_or_else(|| failed(Reason::InternalError, "there is no token to verify"))?;
         let answer = self
             .http
-            .send(Call { method: Method::GET, path: &[API[0], API[1], API[2], "current-user"], query: &[], bearer: Some(token) })
+            .send(Call {
+                method: Method::GET,
+                path: &[API[0], API[1], API[2], "current-user"],
+                query: &[],
+                bearer: Some(token),
+            })
             .await?;
         match answer.status {
             StatusCode::OK => proof(&answer, token),
@@ -119,9 +133,10 @@ fn refused_token(answer: &Answer) -> Failure {
     const GONE: &str = "this DCE has no token endpoint (it was removed in ghippo 0.14): there, an access key from the \
                         Personal Center is itself the bearer token; create one there and remove this request";
     match answer.status {
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE | StatusCode::NOT_IMPLEMENTED => {
-            failed(Reason::NotOffered, GONE)
-        }
+        StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::GONE
+        | StatusCode::NOT_IMPLEMENTED => failed(Reason::NotOffered, GONE),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !answer.is_json => failed(
             Reason::LoginRefused,
             format!(
@@ -131,7 +146,10 @@ fn refused_token(answer: &Answer) -> Failure {
         ),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
             Reason::LoginRefused,
-            format!("DCE refuses the AK/SK pair (HTTP {}): it is wrong or disabled", answer.status.as_u16()),
+            format!(
+                "DCE refuses the AK/SK pair (HTTP {}): it is wrong or disabled",
+                answer.status.as_u16()
+            ),
         ),
         _ => answer.failure("DCE"),
     }
@@ -140,7 +158,10 @@ fn refused_token(answer: &Answer) -> Failure {
 /// Whether the answer speaks of the user that the token is for.
 fn proof(answer: &Answer, token: &str) -> Result<Proof, Failure> {
     let user: CurrentUser = serde_json::from_slice(&answer.body).map_err(|_| {
-        failed(Reason::UnexpectedAnswer, "DCE's self-test answers with something that is no user; check the endpoint")
+        failed(
+            Reason::UnexpectedAnswer,
+            "DCE's self-test answers with something that is no user; check the endpoint",
+        )
     })?;
     let stated = Claims::read(token).and_then(|claims| claims.preferred_username);
     match (user.username, stated) {
@@ -149,6 +170,9 @@ fn proof(answer: &Answer, token: &str) -> Result<Proof, Failure> {
             "DCE's self-test speaks of another user than the token",
         )),
         (Some(_), _) => Ok(Proof::Given),
-        (None, _) => Err(failed(Reason::UnexpectedAnswer, "DCE's self-test names no user; check the endpoint")),
+        (None, _) => Err(failed(
+            Reason::UnexpectedAnswer,
+            "DCE's self-test names no user; check the endpoint",
+        )),
     }
 }

@@ -31,12 +31,20 @@ pub struct TokenAsk {
 /// # Errors
 /// When a field is not valid; the refusal names it.
 pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
-    let endpoint: Url = validate::endpoint("spec.dce.endpoint", &spec.endpoint, spec.allow_http.unwrap_or(false))?;
+    let endpoint: Url = validate::endpoint(
+        "spec.dce.endpoint",
+        &spec.endpoint,
+        spec.allow_http.unwrap_or(false),
+    )?;
     let tls = spec.tls.clone().unwrap_or_default();
     let pair = &spec.auth.key_pair;
-    let key = |named: &Option<String>, default: &str| named.clone().unwrap_or_else(|| default.to_owned());
+    let key =
+        |named: &Option<String>, default: &str| named.clone().unwrap_or_else(|| default.to_owned());
     Ok((
-        Config { ak_key: key(&pair.ak_key, "ak"), sk_key: key(&pair.sk_key, "sk") },
+        Config {
+            ak_key: key(&pair.ak_key, "ak"),
+            sk_key: key(&pair.sk_key, "sk"),
+        },
         Reach {
             endpoint,
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
@@ -52,7 +60,10 @@ pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
 /// When a field is not valid; the refusal names it.
 pub fn read_ask(spec: &DceCredential) -> Result<Ask, Refusal> {
     let Some(token) = &spec.token else {
-        return Err(Refusal::new(Reason::InvalidSpec, "spec.dce: name the kind of credential: token: {}"));
+        return Err(Refusal::new(
+            Reason::InvalidSpec,
+            "spec.dce: name the kind of credential: token: {}",
+        ));
     };
     let cycle = token.cycle.unwrap_or(DEFAULT_CYCLE);
     if (1..=MAX_CYCLE).contains(&cycle) {
@@ -60,7 +71,9 @@ pub fn read_ask(spec: &DceCredential) -> Result<Ask, Refusal> {
     } else {
         Err(Refusal::new(
             Reason::InvalidSpec,
-            format!("spec.dce.token.cycle: must be a number of days from 1 to {MAX_CYCLE}, not {cycle}"),
+            format!(
+                "spec.dce.token.cycle: must be a number of days from 1 to {MAX_CYCLE}, not {cycle}"
+            ),
         ))
     }
 }
@@ -77,7 +90,10 @@ pub fn allows(grant: &DceGrant, ask: &TokenAsk) -> Result<(), Option<String>> {
     if ask.cycle <= longest {
         Ok(())
     } else {
-        Err(Some(format!("spec.dce.token.cycle may be at most {longest} days, not {}", ask.cycle)))
+        Err(Some(format!(
+            "spec.dce.token.cycle may be at most {longest} days, not {}",
+            ask.cycle
+        )))
     }
 }
 
@@ -85,8 +101,14 @@ impl Config {
     /// The keys of the login Secret.
     pub fn login_keys(&self) -> Vec<LoginKey> {
         vec![
-            LoginKey { field: "spec.dce.auth.keyPair.akKey", key: self.ak_key.clone() },
-            LoginKey { field: "spec.dce.auth.keyPair.skKey", key: self.sk_key.clone() },
+            LoginKey {
+                field: "spec.dce.auth.keyPair.akKey",
+                key: self.ak_key.clone(),
+            },
+            LoginKey {
+                field: "spec.dce.auth.keyPair.skKey",
+                key: self.sk_key.clone(),
+            },
         ]
     }
 }

@@ -25,7 +25,9 @@ impl Claims {
         if parts.next().is_some() {
             return None;
         }
-        let json = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        let json = BASE64_URL_SAFE_NO_PAD
+            .decode(payload.trim_end_matches('='))
+            .ok()?;
         serde_json::from_slice(&json).ok()
     }
 
@@ -41,7 +43,10 @@ impl Claims {
 }
 
 /// RFC 7519: seconds since 1970, possibly with a fraction.
-#[allow(clippy::cast_possible_truncation, reason = "a fraction of a millisecond does not matter, and the range is checked")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a fraction of a millisecond does not matter, and the range is checked"
+)]
 fn second(value: f64) -> Option<Timestamp> {
     (value.is_finite() && value.abs() < 1e12).then_some(())?;
     Timestamp::from_millisecond((value * 1000.0) as i64).ok()

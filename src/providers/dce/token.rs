@@ -24,7 +24,9 @@ fn name(text: Option<&String>) -> Option<String> {
     text.filter(|text| {
         !text.is_empty()
             && text.len() <= 128
-            && text.chars().all(|char| char.is_ascii_alphanumeric() || "._@-".contains(char))
+            && text
+                .chars()
+                .all(|char| char.is_ascii_alphanumeric() || "._@-".contains(char))
     })
     .cloned()
 }
@@ -33,10 +35,16 @@ fn name(text: Option<&String>) -> Option<String> {
 ///
 /// # Errors
 /// `UnexpectedAnswer` when there is no usable token in it.
-pub fn read(body: &[u8], cycle: u16, endpoint: &Url, received: Timestamp) -> Result<Issued, Failure> {
-    let nonsense = |what: &str| failed(Reason::UnexpectedAnswer, format!("DCE answers with {what}"));
-    let answer: Option<TokenAnswer> =
-        serde_json::from_slice(body).map_err(|_| nonsense("something that is no JSON object; check the endpoint"))?;
+pub fn read(
+    body: &[u8],
+    cycle: u16,
+    endpoint: &Url,
+    received: Timestamp,
+) -> Result<Issued, Failure> {
+    let nonsense =
+        |what: &str| failed(Reason::UnexpectedAnswer, format!("DCE answers with {what}"));
+    let answer: Option<TokenAnswer> = serde_json::from_slice(body)
+        .map_err(|_| nonsense("something that is no JSON object; check the endpoint"))?;
     let token = answer
         .and_then(|answer| answer.token)
         .filter(|token| !token.is_empty())
@@ -47,7 +55,9 @@ pub fn read(body: &[u8], cycle: u16, endpoint: &Url, received: Timestamp) -> Res
         .ok_or_else(|| nonsense("a token that is no JWT"))?;
     let expires_at = lifetime(&claims, cycle, received);
     if expires_at <= received {
-        return Err(nonsense("a token that has expired already; check the clocks of DCE and of this cluster"));
+        return Err(nonsense(
+            "a token that has expired already; check the clocks of DCE and of this cluster",
+        ));
     }
     let credential = Credential {
         serial: 0,
@@ -89,7 +99,9 @@ pub fn data(token: &str, endpoint: &Url, credential: &Credential) -> SecretData 
 
 /// All keys, from each of the two that hold the token; the caller knows by a digest which is right.
 pub fn recover(endpoint: &Url, found: &SecretData, credential: &Credential) -> Vec<SecretData> {
-    let bearer = found.text("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let bearer = found
+        .text("authorization")
+        .and_then(|value| value.strip_prefix("Bearer "));
     [found.text("token"), bearer]
         .into_iter()
         .flatten()

@@ -69,7 +69,7 @@ pub fn write_kubeconfig(
     let mut file = options
         .open(path)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(serde_yaml_ng::to_string(&kubeconfig)?.as_bytes())?;
+    file.write_all(serde_saphyr::to_string(&kubeconfig)?.as_bytes())?;
     Ok(())
 }
 

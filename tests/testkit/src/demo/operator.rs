@@ -26,7 +26,7 @@ impl Operator {
     /// # Errors
     /// When it is not there; says how to build it.
     pub fn binary() -> Result<PathBuf> {
-        built("credential-operator", "")
+        built("credential-operator")
     }
 
     /// Starts it, with a log `<directory>/<name>.log`.
@@ -133,16 +133,16 @@ impl Drop for Operator {
     }
 }
 
-/// A program that cargo built beside this one; `package` is the flag that names its package.
+/// A program that cargo built beside this one.
 ///
 /// # Errors
 /// When it is not there; says how to build it.
-pub fn built(name: &str, package: &str) -> Result<PathBuf> {
+pub fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program does not know where it lies")?;
     let path = own.with_file_name(name);
     if !path.is_file() {
         let profile = if cfg!(debug_assertions) { "" } else { " --release" };
-        bail!("{} is not there; build it: cargo build{profile}{package} --bin {name}", path.display());
+        bail!("{} is not there; build it: cargo build{profile} --workspace --bins", path.display());
     }
     Ok(path)
 }
