@@ -118,7 +118,7 @@ fn settings(args: &RunArgs, api_server: Vec<IpAddr>) -> Settings {
 
 /// The API server's addresses, as far as they are known: by its URL, and as pods know it.
 async fn addresses(config: &Config) -> Vec<IpAddr> {
-    let mut hosts = vec![
+    let hosts = [
         config
             .cluster_url
             .host()
@@ -127,7 +127,7 @@ async fn addresses(config: &Config) -> Vec<IpAddr> {
         Some("kubernetes.default.svc".to_owned()),
     ];
     let mut addresses = Vec::new();
-    for host in hosts.iter_mut().filter_map(Option::take) {
+    for host in hosts.into_iter().flatten() {
         let lookup =
             tokio::time::timeout(Duration::from_secs(2), tokio::net::lookup_host((host, 443)))
                 .await;

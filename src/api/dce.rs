@@ -19,7 +19,7 @@ const HAS_SCHEME: &str =
 /// IPv6 address in brackets; a port from 1 to 65535; a path of unreserved characters (RFC 3986).
 const HAS_FORM: &str = concat!(
     "!self.matches('^https?://.') || self.matches('[@?#]') || self.matches('^https?://",
-    r"([a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?([.][a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?)*[.]?|\[[0-9a-fA-F:.]+\])",
+    "([a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?([.][a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?)*[.]?|[[][0-9a-fA-F:.]+[]])",
     "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
     "(/([-a-zA-Z0-9._~!$&()*+,;=:]|%[0-9a-fA-F]{2})*)*$')",
 );

@@ -10,6 +10,7 @@ pub mod link;
 pub mod memory;
 pub mod observe;
 pub mod provider_pass;
+pub mod reach;
 pub mod reconcile;
 pub mod record;
 pub mod run;

@@ -1,40 +1,31 @@
 //! One pass over one provider: is everything there that it needs, and does its login work? What it
 //! comes to is what requests find at its link.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
-use secrecy::SecretString;
+use kube::{Api, ResourceExt};
 
 use super::{
     context::Context,
-    key::{ProviderKey, SecretKey},
+    key::ProviderKey,
     link::{Declared, Link, Usability},
+    reach::{Reached, insecure, reach},
     record::patch_status,
     watch::wake_requests,
 };
 use crate::{
     api::{
-        ClusterCredentialProvider, CredentialProvider, ProviderStatus, Reason, annotations,
+        ClusterCredentialProvider, CredentialProvider, ProviderStatus, Reason,
         provider::LoginRecord,
-        reference::{ProviderKind, SecretRef},
     },
     clock,
     plan::{
-        Failure, Refusal,
+        Failure,
         provider::{ProviderDecision, SeenProvider, plan, report},
         schedule,
     },
-    providers::{
-        Connection, Reach, System,
-        guard::Guard,
-        http::{HttpClient, HttpSettings},
-    },
+    providers::{Connection, System},
 };
-
-/// The longest value of a login Secret that is looked at.
-const LONGEST_VALUE: usize = 16 * 1024;
 
 /// How long a changed number of requests may be old in a provider's status.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -115,276 +106,6 @@ async fn pass(
         ProviderDecision::Usable => Some(COUNT_EVERY),
         ProviderDecision::TestLogin => Some(Duration::from_secs(1)),
     })
-}
-
-/// Everything that a provider needs, apart from its login working.
-struct Reached {
-    endpoint: Option<String>,
-    insecure: Option<(Reason, String)>,
-    connection: Result<(Arc<Connection>, String), Refusal>,
-}
-
-async fn reach(
-    context: &Arc<Context>,
-    key: &ProviderKey,
-    link: &Link,
-    declared: &Declared,
-) -> Result<Reached, kube::Error> {
-    let read = match &declared.spec {
-        Ok(spec) => System::read(spec),
-        Err(words) => {
-            let words: String = words.chars().take(300).collect();
-            Err(Refusal::new(
-                Reason::Undecodable,
-                format!("this version of the operator cannot read the object: {words}"),
-            ))
-        }
-    };
-    let (system, reach) = match read {
-        Ok(read) => read,
-        Err(refusal) => {
-            return Ok(Reached {
-                endpoint: None,
-                insecure: None,
-                connection: Err(refusal),
-            });
-        }
-    };
-    let insecure = insecure(&reach);
-    let endpoint = Some(reach.endpoint.to_string());
-    let connection = connect(context, key, link, declared, &system, &reach).await?;
-    Ok(Reached {
-        endpoint,
-        insecure,
-        connection,
-    })
-}
-
-fn insecure(reach: &Reach) -> Option<(Reason, String)> {
-    if reach.endpoint.scheme() == "http" {
-        Some((
-            Reason::PlainHTTP,
-            "the login and every credential cross the network unencrypted; use an https endpoint"
-                .to_owned(),
-        ))
-    } else if reach.skip_verify {
-        Some((
-            Reason::SkipsVerification,
-            "the server's certificate is not checked: whoever is on the network path can read the login; use tls.caBundleSecretRef".to_owned(),
-        ))
-    } else {
-        None
-    }
-}
-
-async fn connect(
-    context: &Arc<Context>,
-    key: &ProviderKey,
-    link: &Link,
-    declared: &Declared,
-    system: &System,
-    reach: &Reach,
-) -> Result<Result<(Arc<Connection>, String), Refusal>, kube::Error> {
-    let guard = match key.kind {
-        // Who may declare a cluster provider decides about the cluster anyway.
-        ProviderKind::ClusterCredentialProvider => None,
-        ProviderKind::CredentialProvider => Some(Guard::new(
-            context.settings.tenant_endpoints.clone(),
-            context.settings.api_server.clone(),
-        )),
-    };
-    if let Some(guard) = &guard
-        && !guard.permits_literal(&reach.endpoint)
-    {
-        return Ok(Err(Refusal::new(
-            Reason::EndpointRefused,
-            "the endpoint is an address that is reserved for the cluster; see the operator's flag --tenant-endpoints",
-        )));
-    }
-    let login_ref = match place(key, &reach.login) {
-        Ok(place) => place,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let ca_ref = match reach.ca.as_ref().map(|ca| {
-        place(
-            key,
-            &SecretRef {
-                namespace: ca.namespace.clone(),
-                name: ca.name.clone(),
-            },
-        )
-    }) {
-        Some(Ok(place)) => Some(place),
-        Some(Err(refusal)) => return Ok(Err(refusal)),
-        None => None,
-    };
-    // First say which Secrets matter, so that a change between reading and using one is noticed.
-    let secrets: BTreeSet<SecretKey> = [Some(login_ref.clone()), ca_ref.clone()]
-        .into_iter()
-        .flatten()
-        .collect();
-    for secret in &secrets {
-        if !context.settings.serves(&secret.namespace) {
-            context.wakes.watch_secret(secret);
-        }
-    }
-    link.set_secrets(secrets);
-
-    let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
-    let ca_pem = match (&reach.ca, &ca_ref) {
-        (Some(ca), Some(place)) => match get(&context.client, place).await? {
-            None => return Ok(Err(missing(place, "certificates to trust"))),
-            Some(secret) => {
-                inputs.push('/');
-                inputs.push_str(&secret.resource_version().unwrap_or_default());
-                match secret.data.as_ref().and_then(|data| data.get(ca.key())) {
-                    None => {
-                        return Ok(Err(missing_key(
-                            place,
-                            ca.key(),
-                            "tls.caBundleSecretRef.key",
-                        )));
-                    }
-                    Some(pem) => Some(pem.0.clone()),
-                }
-            }
-        },
-        _ => None,
-    };
-    let http = HttpSettings {
-        ca_pem,
-        skip_verify: reach.skip_verify,
-        guard,
-        proxy_from_env: context.settings.proxy_from_env,
-    };
-    let http = match HttpClient::new(&reach.endpoint, http) {
-        Ok(http) => http,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let Some(secret) = get(&context.client, &login_ref).await? else {
-        return Ok(Err(missing(&login_ref, "login")));
-    };
-    inputs.push('/');
-    inputs.push_str(&secret.resource_version().unwrap_or_default());
-    let connection =
-        login(system, reach, &secret, &login_ref).and_then(|login| system.connect(http, login));
-    Ok(connection.map(|connection| (Arc::new(connection), inputs)))
-}
-
-/// Where a Secret lies that a provider names: its namespace is stated for a cluster provider, and
-/// the provider's own otherwise.
-fn place(key: &ProviderKey, secret: &SecretRef) -> Result<SecretKey, Refusal> {
-    let namespace = match (&key.namespace, &secret.namespace) {
-        (None, Some(namespace)) | (Some(namespace), None) => namespace.clone(),
-        (Some(_), Some(_)) => {
-            return Err(Refusal::new(
-                Reason::InvalidSpec,
-                "a CredentialProvider reads Secrets of its own namespace alone; remove the references' namespace",
-            ));
-        }
-        (None, None) => {
-            return Err(Refusal::new(
-                Reason::InvalidSpec,
-                "a ClusterCredentialProvider has to state the namespace of the Secrets that it refers to",
-            ));
-        }
-    };
-    Ok(SecretKey {
-        namespace,
-        name: secret.name.clone(),
-    })
-}
-
-/// The login, if its owner consents and it is complete.
-fn login(
-    system: &System,
-    reach: &Reach,
-    secret: &Secret,
-    place: &SecretKey,
-) -> Result<Vec<SecretString>, Refusal> {
-    let consent = secret.annotations().get(annotations::LOGIN_FOR);
-    if !consent.is_some_and(|consent| consents(consent, &reach.endpoint)) {
-        let endpoint = reach.endpoint.as_str().trim_end_matches('/');
-        return Err(Refusal::new(
-            Reason::NoConsent,
-            format!(
-                "Secret {}/{} does not say that it may be used for this endpoint; who owns it can: \
-                 kubectl annotate secret {} -n {} --overwrite {}={endpoint}",
-                place.namespace,
-                place.name,
-                place.name,
-                place.namespace,
-                annotations::LOGIN_FOR
-            ),
-        ));
-    }
-    system
-        .login_keys()
-        .into_iter()
-        .map(|wanted| {
-            let value = secret
-                .data
-                .as_ref()
-                .and_then(|data| data.get(&wanted.key))
-                .ok_or_else(|| missing_key(place, &wanted.key, wanted.field))?;
-            let text = std::str::from_utf8(&value.0).ok().map(|text| text.trim_end_matches(['\r', '\n']));
-            match text {
-                Some(text) if !text.is_empty() && text.len() <= LONGEST_VALUE => Ok(SecretString::from(text)),
-                _ => Err(Refusal::new(
-                    Reason::LoginInvalid,
-                    format!(
-                        "key {} ({}) of Secret {}/{} is empty, longer than {LONGEST_VALUE} bytes, or not text",
-                        wanted.key, wanted.field, place.namespace, place.name
-                    ),
-                )),
-            }
-        })
-        .collect()
-}
-
-/// Whether an endpoint is at or below one of those that a Secret is meant for.
-pub(crate) fn consents(consent: &str, endpoint: &url::Url) -> bool {
-    consent
-        .split_whitespace()
-        .filter_map(|meant| url::Url::parse(meant).ok())
-        .any(|meant| {
-            let path = meant.path().trim_end_matches('/');
-            let below = endpoint
-                .path()
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            meant.has_host()
-                && meant.scheme() == endpoint.scheme()
-                && meant.host() == endpoint.host()
-                && meant.port_or_known_default() == endpoint.port_or_known_default()
-                && below
-        })
-}
-
-fn missing(place: &SecretKey, what: &str) -> Refusal {
-    Refusal::new(
-        Reason::LoginSecretNotFound,
-        format!(
-            "Secret {}/{} with the {what} is not there",
-            place.namespace, place.name
-        ),
-    )
-}
-
-fn missing_key(place: &SecretKey, key: &str, field: &str) -> Refusal {
-    Refusal::new(
-        Reason::LoginKeyNotFound,
-        format!(
-            "Secret {}/{} has no key {key} ({field})",
-            place.namespace, place.name
-        ),
-    )
-}
-
-async fn get(client: &Client, place: &SecretKey) -> Result<Option<Secret>, kube::Error> {
-    Api::<Secret>::namespaced(client.clone(), &place.namespace)
-        .get_opt(&place.name)
-        .await
 }
 
 async fn test_login(

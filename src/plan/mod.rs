@@ -255,6 +255,20 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             Gate::NotReady(not_ready) => Some((not_ready.reason, not_ready.message.clone())),
             _ => None,
         },
+        Decision::Wait(Wait {
+            reason: WaitReason::Contested,
+            ..
+        }) => {
+            let secret = seen
+                .request
+                .spec
+                .as_ref()
+                .map_or("", |wanted| wanted.secret_name.as_str());
+            let words = format!(
+                "somebody deletes or damages Secret {secret} again and again; it is written again when nextActionTime says"
+            );
+            Some((Reason::TargetContested, words))
+        }
         _ => None,
     }
 }

@@ -49,6 +49,11 @@ pub fn without(mut value: Value, path: &str) -> Value {
     value
 }
 
+/// An object that says nothing.
+pub fn nothing(kind: &str) -> Value {
+    json!({"apiVersion": "credential-operator.dev/v1alpha1", "kind": kind, "metadata": {"name": "nothing"}})
+}
+
 /// A good request.
 pub fn request() -> Value {
     json!({
@@ -202,4 +207,28 @@ async fn a_bad_endpoint_is_refused_whatever_is_wrong_with_it() {
 #[tokio::test]
 async fn a_bad_provider_is_refused_with_the_field_and_the_way_out() {
     all_are_refused("refused-providers", providers::rows()).await;
+}
+
+#[tokio::test]
+async fn kubectl_shows_these_words_and_applies_nothing() {
+    let sender = Sender::new("refused-kubectl").await;
+    let kubectl = |object: &Value| {
+        let path = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(path.path(), object.to_string()).expect("the file is written");
+        let mut command = control_plane().kubectl();
+        command.args(["apply", "-n", &sender.namespace, "-f"]).arg(path.path());
+        command.output().expect("kubectl runs")
+    };
+    let refused = kubectl(&with(request(), "spec/dce/token/cycle", json!(0)));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{words}");
+    assert!(words.contains("spec.dce.token.cycle: Invalid value: must be a number of days from 1 to 365"), "{words}");
+
+    let slip = kubectl(&with(request(), "spec/dce/token/cycles", json!(1)));
+    let words = String::from_utf8_lossy(&slip.stderr).into_owned();
+    assert!(!slip.status.success(), "{words}");
+    assert!(words.contains("unknown field \"spec.dce.token.cycles\""), "{words}");
+    let path = sender.path(&request(), Some("api"));
+    let found = sender.client.request_text(Request::get(path).body(Vec::new()).expect("a request")).await;
+    assert!(matches!(found, Err(kube::Error::Api(status)) if status.code == 404), "nothing was stored");
 }

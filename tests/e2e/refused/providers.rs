@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, cluster_provider, provider, row, with, without};
+use super::{Row, cluster_provider, nothing, provider, row, with, without};
 
 const ENDPOINT: &str = "spec.dce.endpoint: ";
 const ABSOLUTE: &str = "must be an absolute URL such as https://dce.example.com";
@@ -63,8 +63,9 @@ pub fn rows() -> Vec<Row> {
     let cluster = |path: &str, value: Value| with(cluster_provider(), path, value);
     let local = |path: &str, value: Value| with(provider(), path, value);
     let mut rows = vec![
-        row("no spec", without(with(provider(), "x", json!({})), "spec/dce"), &["unknown field \"x\""]),
-        row("no system", json!({"apiVersion": "credential-operator.dev/v1alpha1", "kind": "CredentialProvider", "metadata": {"name": "x"}, "spec": {}}), &["spec: ", "name the system, exactly one of: dce"]),
+        row("no spec", nothing("CredentialProvider"), &["spec: Required value"]),
+        row("no spec for the cluster", nothing("ClusterCredentialProvider"), &["spec: Required value"]),
+        row("an empty spec", with(nothing("CredentialProvider"), "spec", json!({})), &["spec: ", "name the system, exactly one of: dce"]),
         row("no system for the cluster", without(cluster_provider(), "spec/dce"), &["spec: ", "name the system, exactly one of: dce"]),
         row("two systems", cluster("spec/keystone", json!({})), &["unknown field \"spec.keystone\""]),
         row("no login", without(cluster_provider(), "spec/dce/auth"), &["spec.dce.auth: Required value"]),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, request, row, with, without};
+use super::{Row, nothing, request, row, with, without};
 
 fn named(name: &str) -> Value {
     with(request(), "spec/secret/name", json!(name))
@@ -31,7 +31,8 @@ const DURATION: &str = "must be a duration such as 90s, 15m or 720h";
 /// The table.
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
-        row("no spec", without(with(request(), "x/y", json!(1)), "x/y"), &["unknown field \"x\""]),
+        row("no spec", nothing("CredentialRequest"), &["spec: Required value"]),
+        row("a key beside the spec", with(request(), "data", json!({})), &["unknown field \"data\""]),
         row("nothing to ask for", without(request(), "spec/dce"), &["spec: ", "name what to ask for, exactly one of: dce"]),
         row("a system without a kind", with(request(), "spec/dce", json!({})), &["spec.dce: ", "name the kind of credential: token: {}"]),
         row("two systems", with(request(), "spec/keystone", json!({})), &["unknown field \"spec.keystone\""]),

@@ -1,0 +1,391 @@
+//! What it takes to reach a provider: its endpoint, the certificates to trust, and a login whose
+//! owner consents.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt};
+use secrecy::SecretString;
+
+use super::{
+    context::Context,
+    key::{ProviderKey, SecretKey},
+    link::{Declared, Link},
+};
+use crate::{
+    api::{
+        Reason, annotations,
+        reference::{CaBundleRef, ProviderKind, SecretRef},
+    },
+    plan::Refusal,
+    providers::{
+        Connection, LoginValues, Reach, System,
+        guard::Guard,
+        http::{HttpClient, HttpSettings},
+    },
+};
+
+/// The longest value of a login Secret that is looked at.
+const LONGEST_VALUE: usize = 16 * 1024;
+
+/// Everything that a provider needs, apart from its login working.
+pub struct Reached {
+    /// The endpoint, where it could be read.
+    pub endpoint: Option<String>,
+    /// Why the connection is not safe, where it is not.
+    pub insecure: Option<(Reason, String)>,
+    /// The connection and the versions of what it is made with, or what is missing.
+    pub connection: Result<(Arc<Connection>, String), Refusal>,
+}
+
+/// Why a provider cannot be reached.
+enum Unreached {
+    /// Something is missing or wrong, which goes into its condition.
+    Refused(Refusal),
+    /// The API server failed.
+    Api(kube::Error),
+}
+
+impl From<Refusal> for Unreached {
+    fn from(refusal: Refusal) -> Self {
+        Unreached::Refused(refusal)
+    }
+}
+
+impl From<kube::Error> for Unreached {
+    fn from(error: kube::Error) -> Self {
+        Unreached::Api(error)
+    }
+}
+
+/// Gathers what it takes to reach a provider.
+///
+/// # Errors
+/// Those of the API server. What is missing or wrong is in [`Reached::connection`].
+pub async fn reach(
+    context: &Arc<Context>,
+    key: &ProviderKey,
+    link: &Link,
+    declared: &Declared,
+) -> Result<Reached, kube::Error> {
+    let read = match &declared.spec {
+        Ok(spec) => System::read(spec),
+        Err(words) => {
+            let words: String = words.chars().take(300).collect();
+            Err(Refusal::new(
+                Reason::Undecodable,
+                format!("this version of the operator cannot read the object: {words}"),
+            ))
+        }
+    };
+    let (system, reach) = match read {
+        Ok(read) => read,
+        Err(refusal) => {
+            return Ok(Reached {
+                endpoint: None,
+                insecure: None,
+                connection: Err(refusal),
+            });
+        }
+    };
+    let connection = match connect(context, key, link, declared, &system, &reach).await {
+        Ok((connection, inputs)) => Ok((Arc::new(connection), inputs)),
+        Err(Unreached::Refused(refusal)) => Err(refusal),
+        Err(Unreached::Api(error)) => return Err(error),
+    };
+    Ok(Reached {
+        endpoint: Some(reach.endpoint.to_string()),
+        insecure: insecure(&reach),
+        connection,
+    })
+}
+
+/// Why a connection is not safe, where it is not.
+pub fn insecure(reach: &Reach) -> Option<(Reason, String)> {
+    if reach.endpoint.scheme() == "http" {
+        Some((
+            Reason::PlainHTTP,
+            "the login and every credential cross the network unencrypted; use an https endpoint"
+                .to_owned(),
+        ))
+    } else if reach.skip_verify {
+        Some((
+            Reason::SkipsVerification,
+            "the server's certificate is not checked: whoever is on the network path can read \
+             the login; use tls.caBundleSecretRef"
+                .to_owned(),
+        ))
+    } else {
+        None
+    }
+}
+
+async fn connect(
+    context: &Arc<Context>,
+    key: &ProviderKey,
+    link: &Link,
+    declared: &Declared,
+    system: &System,
+    reach: &Reach,
+) -> Result<(Connection, String), Unreached> {
+    let guard = guard(context, key, reach)?;
+    let login_place = place(key, &reach.login)?;
+    let ca = match &reach.ca {
+        Some(ca) => {
+            let secret = SecretRef {
+                namespace: ca.namespace.clone(),
+                name: ca.name.clone(),
+            };
+            Some((ca, place(key, &secret)?))
+        }
+        None => None,
+    };
+    // First say which Secrets matter, so that a change between reading and using one is noticed.
+    let mut secrets = BTreeSet::from([login_place.clone()]);
+    secrets.extend(ca.iter().map(|(_, place)| place.clone()));
+    for secret in secrets
+        .iter()
+        .filter(|secret| !context.settings.serves(&secret.namespace))
+    {
+        context.wakes.watch_secret(secret);
+    }
+    link.set_secrets(secrets);
+
+    let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
+    let mut ca_pem = None;
+    if let Some((ca, place)) = &ca {
+        let secret = get(context, place, "certificates to trust").await?;
+        inputs.push('/');
+        inputs.push_str(&secret.resource_version().unwrap_or_default());
+        ca_pem = Some(certificates(&secret, ca, place)?);
+    }
+    let http = HttpClient::new(
+        &reach.endpoint,
+        HttpSettings {
+            ca_pem,
+            skip_verify: reach.skip_verify,
+            guard,
+            proxy_from_env: context.settings.proxy_from_env,
+        },
+    )?;
+    let secret = get(context, &login_place, "login").await?;
+    inputs.push('/');
+    inputs.push_str(&secret.resource_version().unwrap_or_default());
+    let login = login(system, reach, &secret, &login_place)?;
+    Ok((system.connect(http, login)?, inputs))
+}
+
+/// Where the endpoint may lead. Who may declare a cluster provider decides about the cluster anyway.
+fn guard(context: &Context, key: &ProviderKey, reach: &Reach) -> Result<Option<Guard>, Refusal> {
+    if key.kind == ProviderKind::ClusterCredentialProvider {
+        return Ok(None);
+    }
+    let settings = &context.settings;
+    let guard = Guard::new(
+        settings.tenant_endpoints.clone(),
+        settings.api_server.clone(),
+    );
+    if guard.permits_literal(&reach.endpoint) {
+        Ok(Some(guard))
+    } else {
+        Err(Refusal::new(
+            Reason::EndpointRefused,
+            "the endpoint is an address that is reserved for the cluster; see the operator's flag \
+             --tenant-endpoints",
+        ))
+    }
+}
+
+/// Where a Secret lies that a provider names: its namespace is stated for a cluster provider, and
+/// the provider's own otherwise.
+fn place(key: &ProviderKey, secret: &SecretRef) -> Result<SecretKey, Refusal> {
+    let namespace = match (&key.namespace, &secret.namespace) {
+        (None, Some(namespace)) | (Some(namespace), None) => namespace.clone(),
+        (Some(_), Some(_)) => {
+            return Err(Refusal::new(
+                Reason::InvalidSpec,
+                "a CredentialProvider reads Secrets of its own namespace alone; remove the \
+                 references' namespace",
+            ));
+        }
+        (None, None) => {
+            return Err(Refusal::new(
+                Reason::InvalidSpec,
+                "a ClusterCredentialProvider has to state the namespace of the Secrets that it \
+                 refers to",
+            ));
+        }
+    };
+    Ok(SecretKey {
+        namespace,
+        name: secret.name.clone(),
+    })
+}
+
+async fn get(context: &Context, place: &SecretKey, what: &str) -> Result<Secret, Unreached> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &place.namespace);
+    let secret = api.get_opt(&place.name).await?;
+    Ok(secret.ok_or_else(|| {
+        Refusal::new(
+            Reason::LoginSecretNotFound,
+            format!(
+                "Secret {}/{} with the {what} is not there",
+                place.namespace, place.name
+            ),
+        )
+    })?)
+}
+
+fn certificates(secret: &Secret, ca: &CaBundleRef, place: &SecretKey) -> Result<Vec<u8>, Refusal> {
+    let value = secret.data.as_ref().and_then(|data| data.get(ca.key()));
+    let value = value.ok_or_else(|| missing_key(place, ca.key(), "tls.caBundleSecretRef.key"))?;
+    Ok(value.0.clone())
+}
+
+/// The login, if its owner consents and it is complete.
+fn login(
+    system: &System,
+    reach: &Reach,
+    secret: &Secret,
+    place: &SecretKey,
+) -> Result<LoginValues, Refusal> {
+    let consent = secret.annotations().get(annotations::LOGIN_FOR);
+    if !consent.is_some_and(|consent| consents(consent, &reach.endpoint)) {
+        let endpoint = reach.endpoint.as_str().trim_end_matches('/');
+        return Err(Refusal::new(
+            Reason::NoConsent,
+            format!(
+                "Secret {}/{} does not say that it may be used for this endpoint; who owns it can: \
+                 kubectl annotate secret {} -n {} --overwrite {}={endpoint}",
+                place.namespace,
+                place.name,
+                place.name,
+                place.namespace,
+                annotations::LOGIN_FOR
+            ),
+        ));
+    }
+    let data = secret.data.as_ref();
+    let value = |wanted: crate::providers::LoginKey| {
+        let value = data
+            .and_then(|data| data.get(&wanted.key))
+            .ok_or_else(|| missing_key(place, &wanted.key, wanted.field))?;
+        // Editors and `echo` leave a line break behind.
+        let text = std::str::from_utf8(&value.0).map(|text| text.trim_end_matches(['\r', '\n']));
+        match text {
+            Ok(text) if !text.is_empty() && text.len() <= LONGEST_VALUE => {
+                Ok(SecretString::from(text))
+            }
+            _ => Err(Refusal::new(
+                Reason::LoginInvalid,
+                format!(
+                    "key {} ({}) of Secret {}/{} is empty, longer than {LONGEST_VALUE} bytes, or \
+                     not text",
+                    wanted.key, wanted.field, place.namespace, place.name
+                ),
+            )),
+        }
+    };
+    system.login_keys().into_iter().map(value).collect()
+}
+
+/// Whether an endpoint is at or below one of those that a Secret is meant for.
+fn consents(consent: &str, endpoint: &url::Url) -> bool {
+    let meant = consent
+        .split_whitespace()
+        .filter_map(|meant| url::Url::parse(meant).ok());
+    meant.into_iter().any(|meant| {
+        let path = meant.path().trim_end_matches('/');
+        let rest = endpoint.path().strip_prefix(path);
+        meant.has_host()
+            && meant.scheme() == endpoint.scheme()
+            && meant.host() == endpoint.host()
+            && meant.port_or_known_default() == endpoint.port_or_known_default()
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn missing_key(place: &SecretKey, key: &str, field: &str) -> Refusal {
+    Refusal::new(
+        Reason::LoginKeyNotFound,
+        format!(
+            "Secret {}/{} has no key {key} ({field})",
+            place.namespace, place.name
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_meant_for_an_endpoint_and_what_is_below_it() {
+        for (consent, endpoint, expected) in [
+            ("https://dce.example.com", "https://dce.example.com", true),
+            (
+                "https://dce.example.com/",
+                "https://dce.example.com/prefix",
+                true,
+            ),
+            (
+                "https://dce.example.com:443",
+                "https://dce.example.com",
+                true,
+            ),
+            ("https://DCE.example.com", "https://dce.example.com", true),
+            (
+                "https://a.example.com https://dce.example.com",
+                "https://dce.example.com",
+                true,
+            ),
+            (
+                "https://dce.example.com/prefix",
+                "https://dce.example.com/prefix/below",
+                true,
+            ),
+            (
+                "https://dce.example.com/prefix",
+                "https://dce.example.com/prefixed",
+                false,
+            ),
+            (
+                "https://dce.example.com/prefix",
+                "https://dce.example.com",
+                false,
+            ),
+            (
+                "https://dce.example.com/a/../b",
+                "https://dce.example.com/a",
+                false,
+            ),
+            ("https://dce.example.com", "http://dce.example.com", false),
+            (
+                "https://dce.example.com",
+                "https://dce.example.com:8443",
+                false,
+            ),
+            (
+                "https://dce.example.com",
+                "https://dce.example.com.evil.org",
+                false,
+            ),
+            (
+                "https://dce.example.com",
+                "https://evil.org/https://dce.example.com",
+                false,
+            ),
+            ("dce.example.com", "https://dce.example.com", false),
+            ("*", "https://dce.example.com", false),
+            ("https://", "https://dce.example.com", false),
+            ("", "https://dce.example.com", false),
+        ] {
+            let endpoint = url::Url::parse(endpoint).unwrap();
+            assert_eq!(
+                consents(consent, &endpoint),
+                expected,
+                "{consent} for {endpoint}"
+            );
+        }
+    }
+}
