@@ -12,6 +12,9 @@ use super::{
     reason::Reason,
 };
 
+/// How many grants a provider may have.
+pub const GRANTS: usize = 64;
+
 /// Declares a provider kind. Both have the same spec and status; what differs is the scope, and
 /// with it where Secrets may be and whether grants name namespaces.
 macro_rules! provider_kind {
@@ -26,7 +29,7 @@ macro_rules! provider_kind {
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
-            #[schemars(length(max = 64))]
+            #[schemars(length(max = GRANTS))]
             pub allow: Option<Vec<Grant>>,
             /// How much the provider is asked at most, by all requests together.
             #[serde(default, skip_serializing_if = "Option::is_none")]

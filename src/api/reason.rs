@@ -42,8 +42,6 @@ reasons! {
     SyncedUnverified => "Nothing to do; the first use shows whether it works.",
     /// The operator is working on it.
     Progressing => "Nothing to do; it takes seconds.",
-    /// The provider has just been declared or changed and is being checked.
-    WaitingForProvider => "Nothing to do; when it lasts, look at the provider's conditions.",
     /// The provider's budget is spent for the moment; the request stands in the queue.
     WaitingForBudget => "Nothing to do; when it lasts, raise the provider's spec.budget.",
     /// Nothing is wrong.
@@ -56,8 +54,6 @@ reasons! {
     Undecodable => "Apply the object anew with the CRDs of this version.",
     /// The provider that the request names is not there.
     ProviderNotFound => "Create it, or correct spec.providerRef.",
-    /// The provider is there but cannot be used.
-    ProviderNotReady => "Look at the provider's Ready condition.",
     /// No grant of the provider allows what the request asks for.
     NotAllowed => "The cluster operator adds a grant to the provider's spec.allow, or the request asks for less.",
     /// The Secret exists and does not belong to the request.

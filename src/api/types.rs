@@ -19,8 +19,12 @@ impl Duration {
     /// # Errors
     /// When the text is no duration, or not longer than zero.
     pub fn to_signed(&self) -> Result<SignedDuration, String> {
+        // The library reads more than the schema accepts: `1 day`, `PT5M`, `5 minutes ago`.
+        let plain = self.0.bytes().all(|byte| b"0123456789.hms".contains(&byte));
         let parsed = SignedDuration::from_str(&self.0)
-            .map_err(|_| format!("{:?} is not a duration such as 90s, 15m or 720h", self.0))?;
+            .ok()
+            .filter(|_| plain)
+            .ok_or_else(|| format!("{:?} is not a duration such as 90s, 15m or 720h", self.0))?;
         if parsed.is_positive() {
             Ok(parsed)
         } else {

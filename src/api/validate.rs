@@ -1,10 +1,23 @@
 //! The rules of the schema once more, for objects that were stored by an older one, and as the
 //! place where checked types are made.
 
+use std::ops::RangeInclusive;
+
 use url::Url;
 
-use super::{Reason, request::CredentialRequestSpec};
+use super::{
+    ProviderSpec, Reason,
+    dce::MAX_CYCLE,
+    provider::{GRANTS, Grant},
+    request::CredentialRequestSpec,
+};
 use crate::plan::Refusal;
+
+#[cfg(test)]
+mod tests;
+
+/// The longest endpoint.
+const LONGEST_ENDPOINT: usize = 1024;
 
 fn invalid(field: &str, what: impl std::fmt::Display) -> Refusal {
     Refusal::new(Reason::InvalidSpec, format!("{field}: {what}"))
@@ -15,9 +28,15 @@ fn invalid(field: &str, what: impl std::fmt::Display) -> Refusal {
 /// # Errors
 /// `InvalidSpec` with the field and what is wrong with it.
 pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusal> {
+    // The library forgives a lot: it drops blanks and line ends, and reads `https:host` and `\` its own way.
+    let plain = text.len() <= LONGEST_ENDPOINT
+        && (text.starts_with("https://") || text.starts_with("http://"))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
     let url = Url::parse(text)
         .ok()
-        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+        .filter(|url| plain && url.has_host() && url.port() != Some(0))
         .ok_or_else(|| {
             invalid(
                 field,
@@ -30,7 +49,7 @@ pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusa
             "plain http sends the login over the network unprotected; use https, or set allowHTTP: true",
         ));
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if text.contains('@') {
         return Err(invalid(field, "must not hold a user name or password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
@@ -57,6 +76,117 @@ pub fn secret_name(field: &str, name: &str) -> Result<(), Refusal> {
             field,
             "must be the name of a Secret: lower case letters, digits, '-' and '.', beginning and ending with a letter or digit",
         ))
+    }
+}
+
+/// Checks the name of a namespace: a DNS label (RFC 1123).
+///
+/// # Errors
+/// `InvalidSpec` with the field and what is wrong with it.
+pub fn namespace(field: &str, name: Option<&str>) -> Result<(), Refusal> {
+    match name {
+        Some(name)
+            if name.len() > 63 || name.contains('.') || secret_name(field, name).is_err() =>
+        {
+            Err(invalid(
+                field,
+                "must be the name of a namespace: lower case letters, digits and '-'",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks a key of a Secret.
+///
+/// # Errors
+/// `InvalidSpec` with the field and what is wrong with it.
+pub fn secret_key(field: &str, key: Option<&str>) -> Result<(), Refusal> {
+    let allowed = |char: char| char.is_ascii_alphanumeric() || "-._".contains(char);
+    match key {
+        Some(key) if key.is_empty() || key.len() > 253 || !key.chars().all(allowed) => {
+            Err(invalid(
+                field,
+                "must be the key of a Secret: letters, digits, '-', '_' and '.'",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks what is the same for providers of all systems.
+///
+/// # Errors
+/// `InvalidSpec` with the field and what is wrong with it.
+pub fn provider(spec: &ProviderSpec) -> Result<(), Refusal> {
+    within(
+        "spec.budget.requestsPerSecond",
+        spec.budget.requests_per_second,
+        1..=10_000,
+    )?;
+    within("spec.budget.concurrency", spec.budget.concurrency, 1..=256)?;
+    if spec.allow.len() > GRANTS {
+        return Err(invalid(
+            "spec.allow",
+            format!("must have at most {GRANTS} entries"),
+        ));
+    }
+    for (number, each) in spec.allow.iter().enumerate() {
+        grant(&format!("spec.allow[{number}]"), each)?;
+    }
+    Ok(())
+}
+
+fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
+    let expressions = grant
+        .namespaces
+        .iter()
+        .flat_map(|selector| selector.match_expressions.iter().flatten());
+    for expression in expressions {
+        let has_values = expression
+            .values
+            .as_ref()
+            .is_some_and(|values| !values.is_empty());
+        let meant = match expression.operator.as_str() {
+            "In" | "NotIn" => has_values,
+            "Exists" | "DoesNotExist" => !has_values,
+            _ => false,
+        };
+        if !meant {
+            let field = format!("{field}.namespaces.matchExpressions");
+            return Err(invalid(
+                &field,
+                "In and NotIn need values, Exists and DoesNotExist have none, and there is no other operator",
+            ));
+        }
+    }
+    let Some(dce) = &grant.dce else {
+        return Err(invalid(field, "name what is allowed, one of: dce"));
+    };
+    if dce.kinds.is_empty() {
+        return Err(invalid(
+            &format!("{field}.dce.kinds"),
+            "name at least one kind",
+        ));
+    }
+    within(
+        &format!("{field}.dce.maxCycle"),
+        dce.max_cycle.map(i32::from),
+        1..=i32::from(MAX_CYCLE),
+    )
+}
+
+fn within(field: &str, value: Option<i32>, range: RangeInclusive<i32>) -> Result<(), Refusal> {
+    match value {
+        Some(value) if !range.contains(&value) => Err(invalid(
+            field,
+            format!(
+                "must be from {} to {}, not {value}",
+                range.start(),
+                range.end()
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

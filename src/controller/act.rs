@@ -3,6 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt,
@@ -150,9 +151,15 @@ fn permitted(pass: &mut Pass, urgency: Urgency) -> bool {
         return true;
     }
     let Some(link) = &pass.link else { return false };
-    pass.permit = link.budget.acquire(&pass.key, urgency);
-    pass.seen.queued = pass.permit.is_none();
-    !pass.seen.queued
+    match link.budget.acquire(&pass.key, urgency) {
+        Ok(permit) => pass.permit = Some(permit),
+        Err(wait) => {
+            pass.seen.queued = SignedDuration::try_from(wait)
+                .ok()
+                .or(Some(SignedDuration::MAX))
+        }
+    }
+    pass.permit.is_some()
 }
 
 /// Makes a call, and waits for it a short while.

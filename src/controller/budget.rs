@@ -77,7 +77,14 @@ impl Budget {
     }
 
     /// A permit, or a place in the queue.
-    pub fn acquire(self: &Arc<Self>, request: &RequestKey, urgency: Urgency) -> Option<Permit> {
+    ///
+    /// # Errors
+    /// How long the queue is at least, by the rate alone, when there is no permit to be had now.
+    pub fn acquire(
+        self: &Arc<Self>,
+        request: &RequestKey,
+        urgency: Urgency,
+    ) -> Result<Permit, Duration> {
         let now = clock::monotonic();
         let mut inner = lock(&self.inner);
         inner.forget_the_late(now);
@@ -94,14 +101,15 @@ impl Budget {
             inner.enqueue(request, urgency);
             false
         };
+        let wait = inner.interval * u32::try_from(inner.queue.len()).unwrap_or(u32::MAX);
         drop(inner);
         if granted {
-            Some(Permit {
+            Ok(Permit {
                 budget: Arc::clone(self),
             })
         } else {
             self.advance();
-            None
+            Err(wait)
         }
     }
 
@@ -282,15 +290,15 @@ mod tests {
         let (budget, mut woken) = budget(1000, 2);
         let first = budget.acquire(&key("a"), Urgency::New).unwrap();
         let _second = budget.acquire(&key("b"), Urgency::New).unwrap();
-        assert!(budget.acquire(&key("c"), Urgency::New).is_none());
+        assert!(budget.acquire(&key("c"), Urgency::New).is_err());
         assert_eq!(budget.waiting(), 1);
         drop(first);
         assert_eq!(woken.recv().await, Some(key("c")));
         assert!(
-            budget.acquire(&key("d"), Urgency::New).is_none(),
+            budget.acquire(&key("d"), Urgency::New).is_err(),
             "the place is kept for c"
         );
-        assert!(budget.acquire(&key("c"), Urgency::New).is_some());
+        assert!(budget.acquire(&key("c"), Urgency::New).is_ok());
     }
 
     #[tokio::test]
@@ -304,7 +312,7 @@ mod tests {
             ("late", at(20)),
             ("soon", at(10)),
         ] {
-            assert!(budget.acquire(&key(name), urgency).is_none());
+            assert!(budget.acquire(&key(name), urgency).is_err());
         }
         drop(busy);
         for name in ["soon", "late", "new", "routine"] {
@@ -317,7 +325,7 @@ mod tests {
     async fn the_rate_holds_after_a_second_s_worth_at_once() {
         let (budget, mut woken) = budget(10, 100);
         let at_once = (0..50)
-            .filter(|i| budget.acquire(&key(&i.to_string()), Urgency::New).is_some())
+            .filter(|i| budget.acquire(&key(&i.to_string()), Urgency::New).is_ok())
             .count();
         assert_eq!(at_once, 10);
         assert!(woken.recv().await.is_some(), "the queue moves by itself");
@@ -327,8 +335,8 @@ mod tests {
     async fn who_leaves_gives_its_place_away() {
         let (budget, mut woken) = budget(1000, 1);
         let busy = budget.acquire(&key("busy"), Urgency::New).unwrap();
-        assert!(budget.acquire(&key("a"), Urgency::New).is_none());
-        assert!(budget.acquire(&key("b"), Urgency::New).is_none());
+        assert!(budget.acquire(&key("a"), Urgency::New).is_err());
+        assert!(budget.acquire(&key("b"), Urgency::New).is_err());
         drop(busy);
         assert_eq!(woken.recv().await, Some(key("a")));
         budget.leave(&key("a"));

@@ -93,7 +93,7 @@ impl Pass {
                 recorded,
                 in_hand: None,
                 call_under_way: false,
-                queued: false,
+                queued: None,
                 replacements: Vec::new(),
                 done: Done::default(),
             },

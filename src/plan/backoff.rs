@@ -26,7 +26,6 @@ pub fn class(reason: Reason) -> Class {
         Reason::InvalidSpec
         | Reason::Undecodable
         | Reason::ProviderNotFound
-        | Reason::ProviderNotReady
         | Reason::NotAllowed
         | Reason::Suspended
         | Reason::TargetNotOwned
@@ -54,7 +53,6 @@ pub fn class(reason: Reason) -> Class {
         Reason::Synced
         | Reason::SyncedUnverified
         | Reason::Progressing
-        | Reason::WaitingForProvider
         | Reason::WaitingForBudget
         | Reason::Nominal
         | Reason::LoginWorks
@@ -117,7 +115,13 @@ pub fn delay(
                     let left = at.duration_since(failure.last_attempt_time);
                     calm.min((left / ATTEMPTS_BEFORE_EXPIRY).max(SHORTEST))
                 }
-                _ => calm,
+                // The hurried attempts before the expiry are no reason to wait long after it: an
+                // outage is over for the request when it has lasted twice as long at most.
+                Some(at) => {
+                    let over = failure.last_attempt_time.duration_since(at).max(FIRST);
+                    calm.min(schedule::spread_out(over, spread, 20))
+                }
+                None => calm,
             }
         }
     })

@@ -209,7 +209,7 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
             Some(_) => {}
         }
     }
-    if seen.queued {
+    if seen.queued.is_some() {
         return Some(Decision::wait(None, None, WaitReason::Budget));
     }
     None
@@ -255,6 +255,13 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             Gate::NotReady(not_ready) => Some((not_ready.reason, not_ready.message.clone())),
             _ => None,
         },
+        Decision::Wait(Wait {
+            reason: WaitReason::Budget,
+            ..
+        }) => Some((
+            Reason::WaitingForBudget,
+            "the provider's budget (spec.budget) is spent for the moment; this request stands in its queue".to_owned(),
+        )),
         Decision::Wait(Wait {
             reason: WaitReason::Contested,
             ..

@@ -22,8 +22,8 @@ pub struct Observed {
     pub in_hand: Option<InHand>,
     /// Whether a call to the provider for this request is under way.
     pub call_under_way: bool,
-    /// Whether the request stands in the queue of the provider's budget.
-    pub queued: bool,
+    /// How long the request will stand in the queue of the provider's budget, if it does.
+    pub queued: Option<SignedDuration>,
     /// When damaged credentials of this request were replaced lately, oldest first.
     pub replacements: Vec<Timestamp>,
     /// What this pass wrote.

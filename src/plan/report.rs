@@ -43,7 +43,7 @@ pub fn report(
     old: &CredentialRequestStatus,
     now: Timestamp,
 ) -> Option<Report> {
-    if matches!(decision, Decision::LetGo | Decision::Do(_)) || is_passing(seen, decision) {
+    if matches!(decision, Decision::LetGo | Decision::Do(_)) || is_passing(seen, decision, old) {
         return None;
     }
     let mut status = old.clone();
@@ -69,18 +69,23 @@ pub fn report(
     Some(Report { status, events })
 }
 
+/// A new request that stands in a queue for longer than this says so.
+const LONG_QUEUE: SignedDuration = SignedDuration::from_secs(10);
+
 /// Whether the pass ends in something that reports back by itself within seconds.
-fn is_passing(seen: &Observed, decision: &Decision) -> bool {
-    match decision {
-        Decision::Wait(Wait {
-            reason: WaitReason::Call | WaitReason::Budget,
-            ..
-        }) => !seen.done.published && !seen.done.repaired,
-        Decision::Wait(Wait {
-            reason: WaitReason::Provider,
-            ..
-        }) => obstacle(seen, decision).is_none() && !seen.done.published,
-        _ => false,
+fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatus) -> bool {
+    let Decision::Wait(wait) = decision else {
+        return false;
+    };
+    let wrote = seen.done.published || seen.done.repaired;
+    match wait.reason {
+        WaitReason::Call => !wrote,
+        WaitReason::Budget => {
+            let new = old.conditions.is_empty() && seen.published().is_none();
+            !wrote && !(new && seen.queued.is_some_and(|length| length > LONG_QUEUE))
+        }
+        WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
+        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested => false,
     }
 }
 

@@ -182,6 +182,9 @@ impl Answer {
         let status = self.status.as_u16();
         let (reason, says) = match self.status {
             StatusCode::TOO_MANY_REQUESTS => (Reason::RateLimited, "asks for fewer calls"),
+            StatusCode::PAYMENT_REQUIRED | StatusCode::INSUFFICIENT_STORAGE => {
+                (Reason::QuotaExceeded, "refuses more credentials")
+            }
             StatusCode::UNAUTHORIZED => (Reason::LoginRefused, "refuses the login"),
             StatusCode::FORBIDDEN => (
                 Reason::Forbidden,

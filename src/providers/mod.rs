@@ -18,6 +18,7 @@ use crate::{
         provider::Grant,
         reference::{CaBundleRef, SecretRef},
         request::CredentialRequestSpec,
+        validate,
     },
     plan::{Credential, Failure, Proof, Refusal},
     secret::SecretData,
@@ -82,6 +83,7 @@ impl System {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
+        validate::provider(spec)?;
         match &spec.dce {
             Some(dce) => dce::config::read(dce).map(|(config, reach)| (System::Dce(config), reach)),
             None => Err(Refusal::new(

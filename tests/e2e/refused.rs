@@ -222,7 +222,7 @@ async fn kubectl_shows_these_words_and_applies_nothing() {
     let refused = kubectl(&with(request(), "spec/dce/token/cycle", json!(0)));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "{words}");
-    assert!(words.contains("spec.dce.token.cycle: Invalid value: must be a number of days from 1 to 365"), "{words}");
+    assert!(words.contains("spec.dce.token.cycle: Invalid value: 0: must be a number of days from 1 to 365"), "{words}");
 
     let slip = kubectl(&with(request(), "spec/dce/token/cycles", json!(1)));
     let words = String::from_utf8_lossy(&slip.stderr).into_owned();

@@ -397,14 +397,16 @@ fn the_provider_is_left_alone_when_it_cannot_help() {
         ),
         case(
             "the budget is spent: it wakes us",
-            change(fresh(), |seen| seen.queued = true),
+            change(fresh(), |seen| {
+                seen.queued = Some(SignedDuration::from_secs(1))
+            }),
             1,
             Waits(WaitReason::Budget, None, None),
         ),
         case(
             "also for a proof",
             change(with_in_hand(fresh(), Proof::Missing), |seen| {
-                seen.queued = true
+                seen.queued = Some(SignedDuration::from_secs(1))
             }),
             1,
             Waits(WaitReason::Budget, None, None),

@@ -65,7 +65,13 @@ fn several_attempts_fit_before_what_is_published_expires() {
     assert_eq!(after(9, 6000), 256_000, "far away: the calm delay");
     assert_eq!(after(9, 60), 10_000, "a sixth of what is left");
     assert_eq!(after(9, 1), 166);
-    assert_eq!(after(9, -5), 256_000, "over: nothing to lose any more");
+    assert_eq!(
+        after(9, 0),
+        1000,
+        "just over: the many attempts before do not count"
+    );
+    assert_eq!(after(9, -5), 5000, "over: as long again");
+    assert_eq!(after(9, -600), 256_000, "long over: the calm delay");
     let mut now = at(0);
     let mut attempts = 0;
     while now < at(60) && attempts < 100 {

@@ -46,7 +46,7 @@ fn fresh() -> Observed {
         recorded: Recorded::default(),
         in_hand: None,
         call_under_way: false,
-        queued: false,
+        queued: None,
         replacements: Vec::new(),
         done: Done::default(),
     }

@@ -209,7 +209,9 @@ fn nothing_is_written_while_nothing_changes() {
 #[test]
 fn what_reports_back_by_itself_is_no_reason_for_a_write() {
     for seen in [
-        change(fresh(), |seen| seen.queued = true),
+        change(fresh(), |seen| {
+            seen.queued = Some(SignedDuration::from_secs(1))
+        }),
         change(fresh(), |seen| seen.call_under_way = true),
         change(fresh(), |seen| seen.gate = Gate::Checking),
     ] {
@@ -223,6 +225,16 @@ fn what_reports_back_by_itself_is_no_reason_for_a_write() {
             None
         );
     }
+}
+
+#[test]
+fn a_new_request_in_a_long_queue_says_so_once() {
+    let queued = change(fresh(), |seen| {
+        seen.queued = Some(SignedDuration::from_secs(60));
+    });
+    let status = written(&queued, 0);
+    assert_eq!(verdict(&status), ("rCsf".to_owned(), "WaitingForBudget"));
+    assert_eq!(report(&queued, &plan(&queued, at(9)), &status, at(9)), None);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use url::Url;
 use crate::{
     api::{
         Reason,
-        dce::{DEFAULT_CYCLE, DceCredential, DceGrant, DceKind, DceProvider, MAX_CYCLE},
+        dce::{
+            DEFAULT_CYCLE, DceCredential, DceGrant, DceKeyPair, DceKind, DceProvider, MAX_CYCLE,
+            Tls,
+        },
         validate,
     },
     plan::Refusal,
@@ -38,6 +41,8 @@ pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
     )?;
     let tls = spec.tls.clone().unwrap_or_default();
     let pair = &spec.auth.key_pair;
+    check_login(pair)?;
+    check_tls(&tls)?;
     let key =
         |named: &Option<String>, default: &str| named.clone().unwrap_or_else(|| default.to_owned());
     Ok((
@@ -52,6 +57,37 @@ pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
             login: pair.secret_ref.clone(),
         },
     ))
+}
+
+fn check_login(pair: &DceKeyPair) -> Result<(), Refusal> {
+    validate::secret_name(
+        "spec.dce.auth.keyPair.secretRef.name",
+        &pair.secret_ref.name,
+    )?;
+    validate::namespace(
+        "spec.dce.auth.keyPair.secretRef.namespace",
+        pair.secret_ref.namespace.as_deref(),
+    )?;
+    validate::secret_key("spec.dce.auth.keyPair.akKey", pair.ak_key.as_deref())?;
+    validate::secret_key("spec.dce.auth.keyPair.skKey", pair.sk_key.as_deref())
+}
+
+fn check_tls(tls: &Tls) -> Result<(), Refusal> {
+    let Some(ca) = &tls.ca_bundle_secret_ref else {
+        return Ok(());
+    };
+    if tls.insecure_skip_verify == Some(true) {
+        return Err(Refusal::new(
+            Reason::InvalidSpec,
+            "spec.dce.tls: set either caBundleSecretRef or insecureSkipVerify, not both",
+        ));
+    }
+    validate::secret_name("spec.dce.tls.caBundleSecretRef.name", &ca.name)?;
+    validate::namespace(
+        "spec.dce.tls.caBundleSecretRef.namespace",
+        ca.namespace.as_deref(),
+    )?;
+    validate::secret_key("spec.dce.tls.caBundleSecretRef.key", ca.key.as_deref())
 }
 
 /// Reads what a request asks for.

@@ -10,7 +10,7 @@ use testkit::dce::{DceOptions, DceSimulator};
 use testkit::wait::eventually;
 
 use super::consumer::{self, Consumer};
-use super::follow::Follow;
+use super::follow::{Follow, Seen};
 use super::narrator::Narrator;
 use super::scene::{SOON, Scene};
 
@@ -18,7 +18,7 @@ use super::scene::{SOON, Scene};
 const LIFE: Duration = Duration::from_secs(4);
 
 /// How many renewals have to be seen.
-const RENEWALS: u64 = 3;
+const RENEWALS: u32 = 3;
 
 /// What workloads call with their token.
 const SELF_TEST: &str = "/apis/ghippo.io/v1alpha1/current-user";
@@ -41,8 +41,8 @@ pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
     let story = Telling { http: trusting(&dce)?, dce };
     story.declare_provider(narrator, scene).await?;
     let mut follow = Follow::begin(scene.control_plane()?.admin_client().await, "payments", "dce-token");
-    let serial = story.ask(narrator, scene, &mut follow).await?;
-    story.renew(narrator, scene, &mut follow, serial).await?;
+    story.ask(narrator, scene, &mut follow).await?;
+    story.renew(narrator, scene, &mut follow).await?;
     story.repair(narrator, scene, &mut follow).await?;
     story.delete(narrator, scene, &mut follow).await?;
     // Whoever looks around afterwards needs it as long as everything else is up.
@@ -140,8 +140,7 @@ impl Telling {
         Ok(())
     }
 
-    /// Returns the serial of the token that is published.
-    async fn ask(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<u64> {
+    async fn ask(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
         narrator.step("An application team asks for a token, and has a Secret");
         let asked = Instant::now();
         scene.show_apply(narrator, REQUEST, &[]).await?;
@@ -159,26 +158,22 @@ impl Telling {
         let name = user["username"].as_str().unwrap_or_default();
         ensure!(name == "payments-bot", "DCE takes the token for one of {name:?}");
         narrator.verified(format!("with what is in it, DCE answers to a call as user {name}"));
-        Ok(first.serial)
+        Ok(())
     }
 
-    async fn renew(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow, serial: u64) -> Result<()> {
+    async fn renew(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
         narrator.step("The token is renewed before it expires, while a workload calls DCE 20 times a second with what is in the Secret");
         let consumer = Consumer::begin(self.secrets(scene).await?, "dce-token", self.http.clone(), SELF_TEST);
-        let mut published = serial;
-        let mut expiry = None;
-        while published < serial + RENEWALS {
-            let next = follow.until("a renewal", SOON, |seen| seen.serial > published || expiry.is_none()).await;
-            let next = next.context("the token was not renewed")?;
-            let now = jiff::Timestamp::now();
-            if let Some(expiry) = expiry.filter(|_| next.serial > published) {
-                let left = now.until(expiry)?.total(jiff::Unit::Second)?;
-                ensure!(left > 0.0, "token {} came {:.1} s after its predecessor had expired", next.serial, -left);
-                ensure!(self.dce.is_live(&next.value("token")?), "token {} does not work at DCE", next.serial);
-                narrator.verified(format!("token {} is published, {left:.1} s before token {published} expires", next.serial));
-            }
-            published = next.serial;
-            expiry = Some(next.value("expiry")?.parse::<jiff::Timestamp>().context("the key expiry")?);
+        // What is there now may already be a renewed one: those are counted that come from here on.
+        let secret = self.secrets(scene).await?.get("dce-token").await?;
+        let mut last = Seen::now(secret);
+        for _ in 0..RENEWALS {
+            let next = follow.until("a renewal", SOON, |seen| seen.serial > last.serial).await?;
+            let left = jiff::Timestamp::now().until(last.expiry()?)?.total(jiff::Unit::Second)?;
+            ensure!(left > 0.0, "token {} came {:.1} s after its predecessor had expired", next.serial, -left);
+            ensure!(self.dce.is_live(&next.value("token")?), "token {} does not work at DCE", next.serial);
+            narrator.verified(format!("token {} is published, {left:.1} s before token {} expires", next.serial, last.serial));
+            last = next;
         }
         let tally = consumer.end().await?;
         let failures = tally.failures.len();
@@ -193,7 +188,7 @@ impl Telling {
         let nonsense = "changed-by-hand";
         let patch = r#"patch secret dce-token -n payments -p '{"stringData": {"token": "changed-by-hand"}}'"#;
         scene.show_kubectl(narrator, patch).await?;
-        let is_damaged = |seen: &super::follow::Seen| seen.value("token").is_ok_and(|token| token == nonsense);
+        let is_damaged = |seen: &Seen| seen.value("token").is_ok_and(|token| token == nonsense);
         let damaged = follow.until("the change", SOON, is_damaged).await?;
         let repaired = follow.until("the repair", SOON, |seen| !is_damaged(seen)).await?;
         ensure!(self.dce.is_live(&repaired.value("token")?), "the repaired token does not work at DCE");

@@ -23,6 +23,20 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// A Secret as it is now.
+    pub fn now(secret: Secret) -> Self {
+        let serial = secret.annotations().get(SERIAL).and_then(|serial| serial.parse().ok()).unwrap_or_default();
+        Self { at: Instant::now(), serial, secret }
+    }
+
+    /// When the credential in it expires.
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub fn expiry(&self) -> Result<jiff::Timestamp> {
+        self.value("expiry")?.parse().context("the value of expiry is no time")
+    }
+
     /// One value, as text.
     ///
     /// # Errors
@@ -62,7 +76,7 @@ impl Follow {
             let mut events = std::pin::pin!(watcher(api, config));
             while let Some(event) = events.next().await {
                 let sight = match event {
-                    Ok(Event::Apply(secret) | Event::InitApply(secret)) => Sight::There(seen(secret)),
+                    Ok(Event::Apply(secret) | Event::InitApply(secret)) => Sight::There(Seen::now(secret)),
                     Ok(Event::Delete(_)) => Sight::Gone(Instant::now()),
                     // The watcher goes on by itself.
                     Ok(Event::Init | Event::InitDone) | Err(_) => continue,
@@ -124,9 +138,4 @@ pub fn value(secret: &Secret, key: &str) -> Result<String> {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
     let value = value.with_context(|| format!("the Secret has no key {key}"))?;
     String::from_utf8(value.0.clone()).with_context(|| format!("the value of {key} is no text"))
-}
-
-fn seen(secret: Secret) -> Seen {
-    let serial = secret.annotations().get(SERIAL).and_then(|serial| serial.parse().ok()).unwrap_or_default();
-    Seen { at: Instant::now(), serial, secret }
 }
