@@ -13,13 +13,14 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
+    error::PassError,
     memory::{CallState, Came},
     observe::Pass,
 };
 use crate::{
     api::{FIELD_MANAGER, Reason},
     clock,
-    plan::{Credential, Damage, Failure, Proof, Published, Step, Target, Urgency, WaitReason},
+    plan::{Credential, Damage, Proof, Published, Step, Target, Urgency, WaitReason},
     providers::{Ask, Connection, http::failed},
     secret::{self, SecretData, Write},
 };
@@ -27,41 +28,6 @@ use crate::{
 /// How long a pass keeps its slot for a call. A call that takes longer goes on without one and
 /// reports back, so that hanging providers cannot fill the slots.
 const PATIENCE: Duration = Duration::from_millis(300);
-
-/// Why a pass cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// Somebody else has written in between; the next look tells.
-    #[error("somebody else has written in between")]
-    Conflict,
-    /// The namespace is being deleted, and the request goes with it.
-    #[error("the namespace is being deleted")]
-    NamespaceTerminating,
-    /// The API server failed.
-    #[error("API server: {0}")]
-    Api(kube::Error),
-}
-
-impl From<kube::Error> for PassError {
-    fn from(error: kube::Error) -> Self {
-        match &error {
-            kube::Error::Api(status) if status.code == 409 => PassError::Conflict,
-            kube::Error::Api(status) if status.code == 403 && is_terminating(status) => {
-                PassError::NamespaceTerminating
-            }
-            _ => PassError::Api(error),
-        }
-    }
-}
-
-fn is_terminating(status: &kube::core::Status) -> bool {
-    status.details.as_ref().is_some_and(|details| {
-        details
-            .causes
-            .iter()
-            .any(|cause| cause.reason == "NamespaceTerminating")
-    })
-}
 
 /// Takes one step and puts what comes of it into what was observed.
 ///
@@ -259,7 +225,7 @@ fn note(
     }
     if failure.reason == Reason::LoginRefused {
         // It belongs to the account: the provider holds it, and nobody tries again.
-        super::provider_pass::login_refused(&link, failure);
+        link.login_refused(failure);
         context.wakes.provider(provider);
     }
 }
@@ -443,12 +409,4 @@ pub fn leave_queue(pass: &Pass, waits_for: Option<WaitReason>) {
     {
         link.budget.leave(&pass.key);
     }
-}
-
-/// A failure of the operator itself.
-pub fn defect() -> Failure {
-    failed(
-        Reason::InternalError,
-        "the operator failed on this object; its log has the details; others are not concerned",
-    )
 }

@@ -9,7 +9,7 @@ use super::{
     key::{ProviderKey, RequestKey, SecretKey},
     link::Links,
     memory::Memory,
-    watch::Namespaces,
+    namespaces::Namespaces,
 };
 use crate::{metrics::Metrics, providers::guard::Cidr};
 

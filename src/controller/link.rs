@@ -12,8 +12,9 @@ use super::{
     lock,
 };
 use crate::{
-    api::{ProviderSpec, ProviderStatus, provider::LoginRecord},
-    plan::{Gate, NotReady},
+    api::{ProviderSpec, ProviderStatus, Reason, provider::LoginRecord},
+    clock,
+    plan::{Failure, Gate, NotReady},
     providers::Connection,
 };
 
@@ -137,6 +138,16 @@ impl Link {
         lock(&self.state).login = login;
     }
 
+    /// A call of a request was told that the login is wrong: that concerns all requests.
+    pub fn login_refused(&self, failure: &Failure) {
+        let mut state = lock(&self.state);
+        if let Some(login) = &state.login
+            && login.reason == Reason::LoginWorks
+        {
+            state.login = Some(refused_login(failure, &login.inputs, 0));
+        }
+    }
+
     /// Notes which Secrets it reads.
     pub fn set_secrets(&self, secrets: BTreeSet<SecretKey>) {
         lock(&self.state).secrets = secrets;
@@ -246,5 +257,16 @@ pub fn newer(a: &str, b: &str) -> bool {
     match (a.parse::<u64>(), b.parse::<u64>()) {
         (Ok(a), Ok(b)) => a > b,
         _ => false,
+    }
+}
+
+/// The record of a login that failed, after so many attempts in a row.
+pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRecord {
+    LoginRecord {
+        reason: failure.reason,
+        inputs: inputs.to_owned(),
+        time: clock::now(),
+        attempts: attempts + 1,
+        message: Some(failure.message.clone()),
     }
 }

@@ -5,9 +5,11 @@
 pub mod act;
 pub mod budget;
 pub mod context;
+pub mod error;
 pub mod key;
 pub mod link;
 pub mod memory;
+pub mod namespaces;
 pub mod observe;
 pub mod provider_pass;
 pub mod reach;

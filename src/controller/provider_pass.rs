@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use super::{
     context::Context,
     key::ProviderKey,
-    link::{Declared, Link, Usability},
+    link::{Declared, Link, Usability, refused_login},
     reach::{Reached, insecure, reach},
     record::patch_status,
     watch::wake_requests,
@@ -20,7 +20,6 @@ use crate::{
     },
     clock,
     plan::{
-        Failure,
         provider::{ProviderDecision, SeenProvider, plan, report},
         schedule,
     },
@@ -133,28 +132,10 @@ async fn test_login(
             attempts: 0,
             message: None,
         },
-        Err(failure) => refused(&failure, inputs, before.map_or(0, |before| before.attempts)),
+        Err(failure) => refused_login(&failure, inputs, before.map_or(0, |before| before.attempts)),
     };
     link.set_login(Some(record.clone()));
     record
-}
-
-fn refused(failure: &Failure, inputs: &str, attempts: u32) -> LoginRecord {
-    LoginRecord {
-        reason: failure.reason,
-        inputs: inputs.to_owned(),
-        time: clock::now(),
-        attempts: attempts + 1,
-        message: Some(failure.message.clone()),
-    }
-}
-
-/// A call of a request was told that the login is wrong: that concerns all requests.
-pub fn login_refused(link: &Link, failure: &Failure) {
-    let Some(login) = link.login() else { return };
-    if login.reason == Reason::LoginWorks {
-        link.set_login(Some(refused(failure, &login.inputs, 0)));
-    }
 }
 
 async fn write(

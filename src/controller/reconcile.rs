@@ -6,11 +6,7 @@ use std::{sync::Arc, time::Duration};
 use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
-    act::{self, PassError},
-    context::Context,
-    key::RequestKey,
-    observe::Pass,
-    record, watch,
+    act, context::Context, error::PassError, key::RequestKey, observe::Pass, record, watch,
 };
 use crate::{
     api::CredentialRequest,

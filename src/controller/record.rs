@@ -16,8 +16,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
-    act::{self, PassError},
     context::Context,
+    error::{self, PassError},
     key::RequestKey,
     observe::Pass,
 };
@@ -164,7 +164,7 @@ pub async fn panicked(
         .or_else(|| request.status.clone())
         .unwrap_or_default();
     let old = request.status.clone().unwrap_or_default();
-    let failure = act::defect();
+    let failure = error::defect();
     let now = clock::now();
     let attempts = status
         .failure

@@ -25,6 +25,7 @@ use super::{
     key::{ProviderKey, RequestKey, SecretKey},
     link::Links,
     memory::Memory,
+    namespaces::Namespaces,
     provider_pass, reconcile, watch,
 };
 use crate::{
@@ -62,7 +63,7 @@ impl Operator {
             settings,
             memory: Memory::default(),
             links: Links::default(),
-            namespaces: watch::Namespaces::default(),
+            namespaces: Namespaces::default(),
             metrics: Metrics::default(),
             wakes: Wakes {
                 requests: request_wakes,

@@ -3,10 +3,7 @@
 //! Secrets are watched as metadata only and without a store: an event that concerns no request and
 //! no provider is dropped, so other people's Secrets cost no memory.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -24,37 +21,12 @@ use super::{
     context::Context,
     key::{ProviderKey, RequestKey, SecretKey},
     link::Declared,
-    lock,
     memory::Heard,
 };
 use crate::api::{
     ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
     reference::ProviderKind, validate,
 };
-
-/// The labels of namespaces, which grants are about.
-#[derive(Default)]
-pub struct Namespaces {
-    labels: Mutex<HashMap<String, BTreeMap<String, String>>>,
-}
-
-impl Namespaces {
-    /// The labels of a namespace.
-    pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        lock(&self.labels)
-            .get(namespace)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    fn set(&self, namespace: &str, labels: BTreeMap<String, String>) -> bool {
-        lock(&self.labels).insert(namespace.to_owned(), labels.clone()) != Some(labels)
-    }
-
-    fn remove(&self, namespace: &str) {
-        lock(&self.labels).remove(namespace);
-    }
-}
 
 /// A stream of events that goes on after errors, with the usual pauses.
 pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send

@@ -1,0 +1,46 @@
+//! Why a pass ends early. What a provider does wrong is not among it: that is observed.
+
+use crate::{api::Reason, plan::Failure, providers::http::failed};
+
+/// Why a pass cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// Somebody else has written in between; the next look tells.
+    #[error("somebody else has written in between")]
+    Conflict,
+    /// The namespace is being deleted, and the request goes with it.
+    #[error("the namespace is being deleted")]
+    NamespaceTerminating,
+    /// The API server failed.
+    #[error("API server: {0}")]
+    Api(kube::Error),
+}
+
+impl From<kube::Error> for PassError {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.code == 409 => PassError::Conflict,
+            kube::Error::Api(status) if status.code == 403 && is_terminating(status) => {
+                PassError::NamespaceTerminating
+            }
+            _ => PassError::Api(error),
+        }
+    }
+}
+
+fn is_terminating(status: &kube::core::Status) -> bool {
+    status.details.as_ref().is_some_and(|details| {
+        details
+            .causes
+            .iter()
+            .any(|cause| cause.reason == "NamespaceTerminating")
+    })
+}
+
+/// A failure of the operator itself.
+pub fn defect() -> Failure {
+    failed(
+        Reason::InternalError,
+        "the operator failed on this object; its log has the details; others are not concerned",
+    )
+}
