@@ -355,6 +355,9 @@ async fn patch(
             pass.look().await?;
             Ok(None)
         }
+        Err(kube::Error::Api(status)) if status.code == 422 && pass.find_immutable().await? => {
+            Ok(None)
+        }
         Err(error) => refused(pass, error, data),
     }
 }

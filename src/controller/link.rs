@@ -2,7 +2,7 @@
 //! its budget. A link outlives changes of what was declared, so that its budget does.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -49,7 +49,8 @@ struct State {
     /// Something that the provider depends on has changed, and was not looked at yet.
     stale: bool,
     login: Option<LoginRecord>,
-    secrets: BTreeSet<SecretKey>,
+    /// The Secrets that it reads, with the resource versions that were read.
+    secrets: BTreeMap<SecretKey, Option<String>>,
 }
 
 /// Whether a provider can be used.
@@ -149,8 +150,16 @@ impl Link {
     }
 
     /// Notes which Secrets it reads.
-    pub fn set_secrets(&self, secrets: BTreeSet<SecretKey>) {
-        lock(&self.state).secrets = secrets;
+    pub fn set_secrets(&self, secrets: &BTreeSet<SecretKey>) {
+        let mut state = lock(&self.state);
+        state.secrets = secrets.iter().map(|key| (key.clone(), None)).collect();
+    }
+
+    /// Notes which version of a Secret it has read.
+    pub fn has_read(&self, secret: &SecretKey, resource_version: Option<String>) {
+        if let Some(read) = lock(&self.state).secrets.get_mut(secret) {
+            *read = resource_version;
+        }
     }
 }
 
@@ -188,7 +197,7 @@ impl Links {
                     settled: None,
                     stale: true,
                     login,
-                    secrets: BTreeSet::new(),
+                    secrets: BTreeMap::new(),
                 }),
             };
             links.insert(declared.key, Arc::new(link));
@@ -220,12 +229,20 @@ impl Links {
         lock(&self.links).remove(key);
     }
 
-    /// The providers that read a Secret.
-    pub fn reading(&self, secret: &SecretKey) -> Vec<ProviderKey> {
+    /// The providers that read a Secret, and whether this version of it is news to them.
+    pub fn reading(
+        &self,
+        secret: &SecretKey,
+        resource_version: Option<&str>,
+    ) -> Vec<(ProviderKey, bool)> {
         lock(&self.links)
             .iter()
-            .filter(|(_, link)| lock(&link.state).secrets.contains(secret))
-            .map(|(key, _)| key.clone())
+            .filter_map(|(key, link)| {
+                let state = lock(&link.state);
+                let read = state.secrets.get(secret)?;
+                let news = resource_version.is_none() || read.as_deref() != resource_version;
+                Some((key.clone(), news))
+            })
             .collect()
     }
 
@@ -236,7 +253,7 @@ impl Links {
             .flat_map(|link| {
                 lock(&link.state)
                     .secrets
-                    .iter()
+                    .keys()
                     .cloned()
                     .collect::<Vec<_>>()
             })

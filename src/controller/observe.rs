@@ -170,6 +170,20 @@ impl Pass {
         Ok(())
     }
 
+    /// Looks whether the Secret is marked immutable, after a write to it was refused: as long as
+    /// nothing has to be written, nobody minds.
+    ///
+    /// # Errors
+    /// Those of the API server.
+    pub async fn find_immutable(&mut self) -> Result<bool, kube::Error> {
+        self.look().await?;
+        let marked = self.secret.as_ref().and_then(|secret| secret.immutable) == Some(true);
+        if let (true, Target::Ours(published)) = (marked, &self.seen.target) {
+            self.seen.target = Target::Immutable(published.clone());
+        }
+        Ok(marked)
+    }
+
     /// Takes in what a look at the Secret has found.
     fn looked(&mut self, found: Option<Secret>) {
         let Some(secret) = found else {

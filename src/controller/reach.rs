@@ -149,12 +149,12 @@ async fn connect(
     {
         context.wakes.watch_secret(secret);
     }
-    link.set_secrets(secrets);
+    link.set_secrets(&secrets);
 
     let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
     let mut ca_pem = None;
     if let Some((ca, place)) = &ca {
-        let secret = get(context, place, "certificates to trust").await?;
+        let secret = get(context, link, place, "certificates to trust").await?;
         inputs.push('/');
         inputs.push_str(&secret.resource_version().unwrap_or_default());
         ca_pem = Some(certificates(&secret, ca, place)?);
@@ -168,7 +168,7 @@ async fn connect(
             proxy_from_env: context.settings.proxy_from_env,
         },
     )?;
-    let secret = get(context, &login_place, "login").await?;
+    let secret = get(context, link, &login_place, "login").await?;
     inputs.push('/');
     inputs.push_str(&secret.resource_version().unwrap_or_default());
     let login = login(system, reach, &secret, &login_place)?;
@@ -222,18 +222,24 @@ fn place(key: &ProviderKey, secret: &SecretRef) -> Result<SecretKey, Refusal> {
     })
 }
 
-async fn get(context: &Context, place: &SecretKey, what: &str) -> Result<Secret, Unreached> {
+async fn get(
+    context: &Context,
+    link: &Link,
+    place: &SecretKey,
+    what: &str,
+) -> Result<Secret, Unreached> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &place.namespace);
-    let secret = api.get_opt(&place.name).await?;
-    Ok(secret.ok_or_else(|| {
-        Refusal::new(
+    let Some(secret) = api.get_opt(&place.name).await? else {
+        return Err(Unreached::Refused(Refusal::new(
             Reason::LoginSecretNotFound,
             format!(
                 "Secret {}/{} with the {what} is not there",
                 place.namespace, place.name
             ),
-        )
-    })?)
+        )));
+    };
+    link.has_read(place, secret.resource_version());
+    Ok(secret)
 }
 
 fn certificates(secret: &Secret, ca: &CaBundleRef, place: &SecretKey) -> Result<Vec<u8>, Refusal> {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
@@ -114,27 +115,34 @@ async fn pass(
     };
     act::leave_queue(&pass, waits_for);
     record::record(&mut pass, &decision).await?;
-    Ok(wake_up(&decision))
+    // Where it was not looked at, what was known still stands.
+    let known = pass.seen.published().map(|published| published.expires_at);
+    let recorded = || request.status.as_ref().and_then(|status| status.expires_at);
+    Ok(wake_up(&decision, known.unwrap_or_else(recorded)))
 }
 
 /// When to look again. Nothing is asked for where a change or a call reports back by itself; once
-/// in a while everything is looked at all the same.
-fn wake_up(decision: &Decision) -> Action {
+/// in a while everything is looked at all the same, and so it is when what is published expires:
+/// from then on the request is not ready, whatever it waits for.
+fn wake_up(decision: &Decision, expires_at: Option<Timestamp>) -> Action {
     const ONCE_IN_A_WHILE: Duration = Duration::from_hours(1);
-    match decision {
+    let now = clock::now();
+    let after = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let wait = match decision {
         Decision::Wait(Wait {
             until: Some(until), ..
-        }) => {
-            let wait = Duration::try_from(until.duration_since(clock::now())).unwrap_or_default();
-            Action::requeue(wait.min(ONCE_IN_A_WHILE))
-        }
-        Decision::LetGo => Action::await_change(),
+        }) => after(*until),
+        Decision::LetGo => return Action::await_change(),
         Decision::Do(_) => {
             tracing::error!(?decision, "a plan does not come to an end");
-            Action::requeue(Duration::from_secs(60))
+            Duration::from_secs(60)
         }
-        Decision::Wait(_) | Decision::Stop(_) => Action::requeue(ONCE_IN_A_WHILE),
-    }
+        Decision::Wait(_) | Decision::Stop(_) => ONCE_IN_A_WHILE,
+    };
+    let end = expires_at
+        .filter(|at| *at > now)
+        .map_or(ONCE_IN_A_WHILE, after);
+    Action::requeue(wait.min(end).min(ONCE_IN_A_WHILE))
 }
 
 /// Lets tests see what a panic does to others.

@@ -159,8 +159,9 @@ fn secret_seen(
             context.wakes.request(request);
         }
     }
-    let providers = context.links.reading(&key);
-    for provider in &providers {
+    let version = secret.resource_version().filter(|_| !gone);
+    let providers = context.links.reading(&key, version.as_deref());
+    for (provider, _) in providers.iter().filter(|(_, news)| *news) {
         wake_provider(context, provider);
     }
     (!requests.is_empty() || !providers.is_empty()).then_some(key)

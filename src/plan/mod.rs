@@ -19,7 +19,10 @@ use jiff::Timestamp;
 
 pub use observed::*;
 
-use crate::api::{Reason, request::NextAction};
+use crate::api::{
+    Reason,
+    request::{FailureRecord, NextAction},
+};
 use checks::{Finding, Remedy};
 
 /// What to do next for one request.
@@ -144,7 +147,9 @@ fn after_issue(seen: &Observed, in_hand: &InHand, now: Timestamp) -> Decision {
             Some(decision) => decision,
             None => Decision::Do(Step::Verify(urgency(seen))),
         },
-        Proof::Given | Proof::Impossible => Decision::Do(Step::Publish),
+        Proof::Given | Proof::Impossible => {
+            write_refused(seen, now).unwrap_or(Decision::Do(Step::Publish))
+        }
         Proof::Refused => Decision::Do(Step::Discard),
     }
 }
@@ -163,7 +168,7 @@ fn rest(seen: &Observed, now: Timestamp) -> Decision {
 /// Something has to be done: is it possible now?
 fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
     match finding.remedy {
-        Remedy::Repair => Decision::Do(Step::Repair),
+        Remedy::Repair => write_refused(seen, now).unwrap_or(Decision::Do(Step::Repair)),
         Remedy::Replace => {
             if let Some(refusal) = refusal::of_gate(seen) {
                 return Decision::Stop(refusal);
@@ -196,23 +201,35 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
         Gate::Refused(refusal) => return Some(Decision::Stop(refusal.clone())),
         Gate::Open { .. } => {}
     }
-    if let Some(failure) = seen.failure_that_counts() {
-        match backoff::next_try(failure, seen, now) {
-            Some(at) if at > now => {
-                return Some(Decision::wait(
-                    Some(at),
-                    Some(NextAction::Retry),
-                    WaitReason::Retry,
-                ));
-            }
-            None => return Some(Decision::wait(None, None, WaitReason::Retry)),
-            Some(_) => {}
-        }
+    let failure = seen.failure_that_counts();
+    if let Some(decision) = failure.and_then(|failure| back_off(failure, seen, now)) {
+        return Some(decision);
     }
     if seen.queued.is_some() {
         return Some(Decision::wait(None, None, WaitReason::Budget));
     }
     None
+}
+
+/// What keeps the operator from writing the Secret right now: the API server refused it a moment
+/// ago. What the provider did wrong is no reason not to write.
+fn write_refused(seen: &Observed, now: Timestamp) -> Option<Decision> {
+    let failure = seen.failure_that_counts()?;
+    (failure.reason == Reason::SecretRefused).then_some(())?;
+    back_off(failure, seen, now)
+}
+
+/// The wait after a failed attempt, as long as it lasts.
+fn back_off(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Decision> {
+    match backoff::next_try(failure, seen, now) {
+        Some(at) if at > now => Some(Decision::wait(
+            Some(at),
+            Some(NextAction::Retry),
+            WaitReason::Retry,
+        )),
+        None => Some(Decision::wait(None, None, WaitReason::Retry)),
+        Some(_) => None,
+    }
 }
 
 fn urgency(seen: &Observed) -> Urgency {

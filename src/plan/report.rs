@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Decision, Observed, Refusal, Step, Wait, WaitReason,
+    Decision, Observed, Published, Refusal, Step, Wait, WaitReason,
     backoff::{Class, class},
-    is_usable, obstacle,
+    is_usable, obstacle, schedule,
 };
 use crate::api::{
     Reason, condition,
@@ -43,7 +43,9 @@ pub fn report(
     old: &CredentialRequestStatus,
     now: Timestamp,
 ) -> Option<Report> {
-    if matches!(decision, Decision::LetGo | Decision::Do(_)) || is_passing(seen, decision, old) {
+    if matches!(decision, Decision::LetGo | Decision::Do(_))
+        || (is_passing(seen, decision, old) && !has_just_expired(seen, old, now))
+    {
         return None;
     }
     let mut status = old.clone();
@@ -82,11 +84,21 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
         WaitReason::Call => !wrote,
         WaitReason::Budget => {
             let new = old.conditions.is_empty() && seen.published().is_none();
-            !wrote && !(new && seen.queued.is_some_and(|length| length > LONG_QUEUE))
+            let long = seen.queued.is_some_and(|length| length > LONG_QUEUE);
+            !wrote && (!new || !long)
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
         WaitReason::Rest | WaitReason::Retry | WaitReason::Contested => false,
     }
+}
+
+/// Whether what was ready is over: that is told even while its successor is on its way, which can
+/// take long where a provider hangs or a queue is long.
+fn has_just_expired(seen: &Observed, old: &CredentialRequestStatus, now: Timestamp) -> bool {
+    let was_ready =
+        find(&old.conditions, condition::READY).is_some_and(|ready| ready.status == "True");
+    let expired = |published: &Published| schedule::is_expired(published.expires_at, now);
+    was_ready && seen.published().is_some_and(expired)
 }
 
 fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
@@ -184,6 +196,11 @@ fn conditions(
     .collect()
 }
 
+fn is_intact(seen: &Observed) -> bool {
+    seen.published()
+        .is_some_and(|published| published.damage == super::Damage::None)
+}
+
 type Verdict = (bool, Reason, String);
 
 fn ready(
@@ -198,6 +215,8 @@ fn ready(
             Reason::Suspended => return while_suspended(refusal, old, now),
             // The provider is gone, but what it issued goes on working.
             Reason::ProviderNotFound if is_usable(seen, now) => {}
+            // It cannot be replaced, but nobody has damaged it.
+            Reason::TargetImmutable if is_intact(seen) && is_usable(seen, now) => {}
             _ => return (false, refusal.reason, refusal.message.clone()),
         }
     }

@@ -3,8 +3,10 @@
 
 mod stage;
 
+mod answers;
 mod changes;
 mod cost;
+mod deletion;
 mod first_sync;
 mod foreign;
 mod login;

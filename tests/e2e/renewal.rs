@@ -155,7 +155,7 @@ async fn a_provider_that_hangs_during_a_renewal_is_told_and_so_is_the_end_of_the
     let mut stage = Stage::new("hanging").await;
     stage.dce.grant_at_most(Some(Duration::from_secs(20)));
     stage.start().await;
-    stage.apply(&renewed_before(&stage, "api", "9s")).await;
+    stage.apply(&renewed_before(&stage, "api", "7s")).await;
     stage.ready("api").await;
     let first = stage.secret("api").await;
     stage.dce.faults().set(TOKEN, Fault::Hang);
@@ -192,7 +192,7 @@ async fn a_provider_that_answers_nonsense_is_asked_again_while_the_old_token_ser
         faults.push_n(TOKEN, Fault::Body(body.into()), 1);
     }
     faults.push_n(TOKEN, Fault::Html(502), 1);
-    faults.push_n(CURRENT_USER, Fault::Html(200), 1);
+    faults.push_n(TOKEN, Fault::Html(200), 1);
 
     let consumer = Consumer::new(&stage);
     let reasons = Mutex::new(BTreeSet::new());

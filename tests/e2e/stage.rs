@@ -308,12 +308,27 @@ impl Stage {
         self.operator = Some(Operator { process, address: address.expect("the operator listens") });
     }
 
+    /// The operator's process id.
+    pub fn pid(&self) -> u32 {
+        self.operator.as_ref().expect("an operator runs").process.id()
+    }
+
+    /// Where the operator listens.
+    pub fn address(&self) -> &str {
+        &self.operator.as_ref().expect("an operator runs").address
+    }
+
     /// Ends the operator by SIGTERM, as a kubelet does. Returns how long it took.
     pub async fn stop(&mut self) -> Duration {
+        self.end_by("-TERM").await
+    }
+
+    /// Ends the operator by a signal, and sees it end well. Returns how long it took.
+    pub async fn end_by(&mut self, signal: &str) -> Duration {
         let Some(mut operator) = self.operator.take() else { return Duration::ZERO };
         let started = std::time::Instant::now();
         let pid = operator.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
         eventually(Duration::from_secs(12), || {
             let ended = operator.process.try_wait().expect("the process can be waited for");
             async move {

@@ -297,7 +297,9 @@ async fn our_secret_marked_immutable_is_used_until_it_has_to_be_written() {
     }
     // Whole: nothing is wrong until another credential has to be written.
     merge(&stage, "whole", json!({"immutable": true})).await;
-    stage.annotate("whole", "credential-operator.dev/rotate", "1").await;
+    let mut request = stage.request("whole");
+    request["spec"]["dce"]["token"]["cycle"] = json!(5);
+    stage.apply(&request).await;
     let request = stage
         .until("whole", "TargetImmutable", |request| status_of(request, "Stalled") == ("True", "TargetImmutable"))
         .await;

@@ -228,6 +228,17 @@ fn what_reports_back_by_itself_is_no_reason_for_a_write() {
 }
 
 #[test]
+fn what_expires_while_its_successor_is_on_its_way_is_said_once() {
+    let before = written(&synced(), 0);
+    let calling = change(synced(), |seen| seen.call_under_way = true);
+    let report = |now, before| report(&calling, &plan(&calling, at(now)), before, at(now));
+    assert_eq!(report(2999, &before), None);
+    let over = report(3000, &before).unwrap().status;
+    assert_eq!(verdict(&over), ("rCsf".to_owned(), "Expired"));
+    assert_eq!(report(3001, &over), None);
+}
+
+#[test]
 fn a_new_request_in_a_long_queue_says_so_once() {
     let queued = change(fresh(), |seen| {
         seen.queued = Some(SignedDuration::from_secs(60));

@@ -15,7 +15,7 @@ use super::narrator::Narrator;
 use super::scene::{SOON, Scene};
 
 /// How long the simulator lets a token live, whatever is asked for.
-const LIFE: Duration = Duration::from_secs(4);
+const LIFE: Duration = Duration::from_secs(5);
 
 /// How many renewals have to be seen.
 const RENEWALS: u32 = 3;

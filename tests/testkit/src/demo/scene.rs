@@ -195,7 +195,7 @@ impl Scene {
         self.operator = None;
         self.control_plane = None;
         if let Some(starting) = self.starting.take() {
-            let ended = eventually(Duration::from_secs(10), || {
+            let ended = eventually(Duration::from_secs(5), || {
                 let finished = starting.is_finished();
                 async move { if finished { Ok(()) } else { bail!("the control plane is still starting") } }
             });
