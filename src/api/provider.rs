@@ -261,6 +261,9 @@ pub struct LoginRecord {
     /// How often it failed in a row.
     #[serde(default)]
     pub attempts: u32,
+    /// When the provider asked not to be called before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// What happened, for people; absent when it worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -279,11 +279,13 @@ pub fn newer(a: &str, b: &str) -> bool {
 
 /// The record of a login that failed, after so many attempts in a row.
 pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRecord {
+    let now = clock::now();
     LoginRecord {
         reason: failure.reason,
         inputs: inputs.to_owned(),
-        time: clock::now(),
+        time: now,
         attempts: attempts + 1,
+        not_before: failure.retry_after.and_then(|wait| now.checked_add(wait).ok()),
         message: Some(failure.message.clone()),
     }
 }

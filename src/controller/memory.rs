@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -45,6 +48,8 @@ pub struct Remembered {
     pub call: CallState,
     /// When damaged credentials were replaced lately.
     pub replacements: Vec<Timestamp>,
+    /// After a panic: which version of the request it was, and until when no pass is made over it.
+    pub resting: Option<(String, std::time::Instant)>,
     /// How often in a row the API server kept a pass from ending.
     pub hindered: u32,
     /// When the request was first seen, for measuring.
@@ -84,6 +89,7 @@ pub enum Came {
 #[derive(Default)]
 pub struct Memory {
     inner: Mutex<Inner>,
+    complete: AtomicBool,
 }
 
 #[derive(Default)]
@@ -152,6 +158,16 @@ impl Memory {
             .by_provider
             .get(provider)
             .map_or(0, BTreeSet::len)
+    }
+
+    /// Notes that all requests have been listed once: from now on a count of them is right.
+    pub fn completed(&self) {
+        self.complete.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all requests have been listed once.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
     }
 
     /// The requests of a namespace.

@@ -75,7 +75,7 @@ async fn pass(
             .map_err(Clone::clone),
         login: link.login(),
         insecure: reached.insecure,
-        requests: i64::try_from(context.memory.count_naming_provider(key)).unwrap_or(i64::MAX),
+        requests: requests(context, key, &declared),
     };
     let mut decision = plan(&seen, clock::now());
     if let (ProviderDecision::TestLogin, Ok((connection, inputs))) =
@@ -107,6 +107,15 @@ async fn pass(
     })
 }
 
+/// How many requests use the provider; after a restart what was written last, until all are known.
+fn requests(context: &Context, key: &ProviderKey, declared: &Declared) -> i64 {
+    if context.memory.is_complete() {
+        i64::try_from(context.memory.count_naming_provider(key)).unwrap_or(i64::MAX)
+    } else {
+        declared.status.requests.unwrap_or_default()
+    }
+}
+
 async fn test_login(
     context: &Arc<Context>,
     key: &ProviderKey,
@@ -130,6 +139,7 @@ async fn test_login(
             inputs: inputs.to_owned(),
             time: clock::now(),
             attempts: 0,
+            not_before: None,
             message: None,
         },
         Err(failure) => refused_login(&failure, inputs, before.map_or(0, |before| before.attempts)),

@@ -29,6 +29,9 @@ pub async fn reconcile(
     let Some(key) = watch::request_key(kube::Resource::meta(request.as_ref())) else {
         return Ok(Action::await_change());
     };
+    if let Some(rest) = record::rest_after_panic(&context, &key, &request) {
+        return Ok(Action::requeue(rest));
+    }
     // Closed only when the operator ends.
     let Ok(slot) = Arc::clone(&context.slots).acquire_owned().await else {
         return Ok(Action::await_change());

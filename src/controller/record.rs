@@ -185,6 +185,14 @@ pub async fn panicked(
         schedule::spread(&request.uid().unwrap_or_default()),
         None,
     );
+    let delay = delay
+        .and_then(|delay| Duration::try_from(delay).ok())
+        .unwrap_or(Duration::from_secs(60));
+    // Before the write: the watch may tell of it before it is answered, which looks like a change
+    // that somebody else has made.
+    context.memory.with(key, |remembered| {
+        remembered.resting = Some((version(request), clock::monotonic() + delay));
+    });
     let generation = request.metadata.generation.unwrap_or_default();
     let works = old
         .conditions
@@ -228,10 +236,27 @@ pub async fn panicked(
     if let Err(error) = write(context, key, request, &status).await {
         tracing::warn!(request = %key, %error, "a panic could not be written down");
     }
-    Action::requeue(
-        delay
-            .and_then(|delay| Duration::try_from(delay).ok())
-            .unwrap_or(Duration::from_secs(60)),
+    Action::requeue(delay)
+}
+
+/// How long a request is still left alone after a panic; not at all once somebody has changed it.
+pub fn rest_after_panic(
+    context: &Context,
+    key: &RequestKey,
+    request: &DeserializeGuard<CredentialRequest>,
+) -> Option<Duration> {
+    let version = version(request.0.as_ref().ok()?);
+    let resting = context
+        .memory
+        .with_known(key, |remembered| remembered.resting.clone())??;
+    let left = resting.1.saturating_duration_since(clock::monotonic());
+    (resting.0 == version && !left.is_zero()).then_some(left)
+}
+
+fn version(request: &CredentialRequest) -> String {
+    format!(
+        "{:?}/{:?}",
+        request.metadata.uid, request.metadata.generation
     )
 }
 

@@ -148,13 +148,13 @@ impl Operator {
         }
 
         let mut passes = JoinSet::new();
+        let mut listed = JoinSet::new();
         let mut senders = HashMap::new();
         for scope in scopes {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let mut pending = JoinSet::new();
             let ready = readiness.pending(
                 &format!("credentialrequests{}", within(&scope)),
-                &mut pending,
+                &mut listed,
             );
             passes.spawn(make_passes(
                 Arc::clone(&context),
@@ -166,6 +166,10 @@ impl Operator {
             senders.insert(scope, sender);
         }
         tasks.spawn(distribute(requests, senders));
+        tasks.spawn(async move {
+            while listed.join_next().await.is_some() {}
+            context.memory.completed();
+        });
         // Passes end by themselves once they are told to; everything else is dropped.
         while passes.join_next().await.is_some() {}
         tracing::info!("all passes have ended");

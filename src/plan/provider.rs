@@ -79,12 +79,13 @@ fn next_login(login: &LoginRecord, spread: u32) -> Option<Timestamp> {
         reason: login.reason,
         attempts: login.attempts,
         last_attempt_time: login.time,
-        not_before: None,
+        not_before: login.not_before,
         inputs: String::new(),
         message: String::new(),
     };
     let delay = backoff::delay(&failure, spread, None)?;
-    login.time.checked_add(delay).ok()
+    let at = login.time.checked_add(delay).ok()?;
+    Some(login.not_before.map_or(at, |not_before| at.max(not_before)))
 }
 
 /// The status of a provider after its pass.

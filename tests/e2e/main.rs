@@ -9,6 +9,7 @@ mod cost;
 mod deletion;
 mod first_sync;
 mod foreign;
+mod isolation;
 mod login;
 mod races;
 mod refused;

@@ -26,6 +26,7 @@ fn after(reason: Reason, inputs: &str) -> SeenProvider {
             inputs: inputs.into(),
             time: at(0),
             attempts: 1,
+            not_before: None,
             message: Some("no".into()),
         }),
         ..declared()
@@ -65,6 +66,23 @@ fn a_refused_login_is_not_repeated_for_long_and_an_outage_is() {
     let down = after(Reason::ProviderUnavailable, "inputs@1");
     assert_eq!(retry_at(&plan(&down, at(0))), Some(at(1)));
     assert_eq!(plan(&down, at(1)), ProviderDecision::TestLogin);
+}
+
+#[test]
+fn a_provider_that_said_when_to_come_back_is_not_asked_before() {
+    for (reason, not_before, expected) in [
+        (Reason::ProviderUnavailable, Some(60), 60),
+        (Reason::ProviderUnavailable, Some(0), 1),
+        (Reason::RateLimited, Some(60), 60),
+        (Reason::RateLimited, None, 30),
+    ] {
+        let mut seen = after(reason, "inputs@1");
+        if let Some(login) = &mut seen.login {
+            login.not_before = not_before.map(at);
+        }
+        let retry_at = retry_at(&plan(&seen, at(0)));
+        assert_eq!(retry_at, Some(at(expected)), "{reason} {not_before:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tables.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::ops::RangeInclusive;
 
 use testkit::{
     dce::{CURRENT_USER, DceSimulator, Lie, TOKEN},
@@ -167,6 +167,5 @@ pub fn self_test() -> Vec<Row> {
         fault("p-other", again, Fault::Body(other), ("UnexpectedAnswer", "DCE's self-test speaks of another user than the token")),
         fault("p401", anew, Fault::status(401, TEXT, "Jwt verification fails"), refused),
         fault("p403", anew, Fault::status(403, TEXT, "RBAC: access denied"), refused),
-        lie("p-dead", anew, Lie::DiesEarly(Duration::ZERO), refused),
     ]
 }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use credential_operator::api::{ClusterCredentialProvider, CredentialRequest, request::NextAction};
+use credential_operator::api::{
+    ClusterCredentialProvider, CredentialRequest, provider::LoginRecord, request::NextAction,
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, runtime::wait::await_condition};
 use serde_json::json;
@@ -44,6 +46,11 @@ pub async fn play(stage: &Stage, dce: &DceSimulator, row: Row) {
 
     (row.goes_wrong)(dce);
     let name = row.name;
+    if row.reason == "Timeout" && row.at == At::Token {
+        // What takes long is waited for once.
+        declare_fresh(stage, &row, &provider).await;
+        declare_late(stage, dce, &row).await;
+    }
     stage.annotate(name, "credential-operator.dev/rotate", "1").await;
     let failing = request_until(stage, name, "RenewalFailing", |request| status_of(request, "RenewalFailing") == ("True", row.reason)).await;
     the_old_credential_still_counts(&failing, &row);
@@ -55,22 +62,20 @@ pub async fn play(stage: &Stage, dce: &DceSimulator, row: Row) {
     what_was_asked_for_is_kept(stage, dce, &row).await;
 
     // Nothing was there before: the same reason, and no Secret.
-    let fresh = format!("{name}-fresh");
-    stage.apply(&stage.request_of(&fresh, "ClusterCredentialProvider", &provider)).await;
+    let fresh = declare_fresh(stage, &row, &provider).await;
     let request = request_until(stage, &fresh, "not Ready", |request| status_of(request, "Ready") == ("False", row.reason)).await;
     assert!(message_of(&request, "Ready").contains(row.words), "{}", message_of(&request, "Ready"));
     let acts = if matches!(row.pause, Pause::HalfAnHour) { "Stalled" } else { "Reconciling" };
     assert_eq!(status_of(&request, acts).0, "True", "{name}");
     assert!(stage.api::<Secret>().get_opt(&fresh).await.expect("an answer").is_none(), "{name}: nothing is published");
-    let late = if row.at == At::Token { Some(declared_late(stage, dce, &row).await) } else { None };
+    let late = if row.at == At::Token { Some(is_told_late(stage, dce, &row).await) } else { None };
 
     let kept = stage.secret(name).await;
     assert_eq!((&kept.data, &kept.metadata.resource_version), (&good.data, &good.metadata.resource_version), "{name}: the Secret is untouched");
     assert!(dce.is_live(&value(&kept, "token")), "{name}: and it works");
     recover(stage, dce, &row, &provider).await;
-    if let Some(late) = late.filter(|_| row.healing == Healing::Alone) {
-        let providers: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
-        until(&providers, &late, "LoginWorks", |provider| ready(provider) == ("True", "LoginWorks")).await;
+    if let Some(late) = late {
+        logs_in_at_last(stage, &row, late).await;
     }
 }
 
@@ -141,19 +146,49 @@ async fn what_was_asked_for_is_kept(stage: &Stage, dce: &DceSimulator, row: &Row
     }
 }
 
-/// A provider that is declared while it goes wrong tells so itself.
-async fn declared_late(stage: &Stage, dce: &DceSimulator, row: &Row) -> String {
+async fn declare_fresh(stage: &Stage, row: &Row, provider: &str) -> String {
+    let fresh = format!("{}-fresh", row.name);
+    stage.apply(&stage.request_of(&fresh, "ClusterCredentialProvider", provider)).await;
+    fresh
+}
+
+async fn declare_late(stage: &Stage, dce: &DceSimulator, row: &Row) -> String {
     let late = format!("{}-{}-late", stage.team, row.name);
-    let pair = dce.add_user("late");
-    stage.write_login_for(&stage.platform, &late, &dce.endpoint(), &pair).await;
-    stage.apply(&stage.provider_at(&late, dce)).await;
+    let secrets: Api<Secret> = Api::namespaced(stage.client.clone(), &stage.platform);
+    if secrets.get_opt(&late).await.expect("an answer").is_none() {
+        let pair = dce.add_user("late");
+        stage.write_login_for(&stage.platform, &late, &dce.endpoint(), &pair).await;
+        stage.apply(&stage.provider_at(&late, dce)).await;
+    }
+    late
+}
+
+/// A provider that is declared while it goes wrong tells so itself.
+async fn is_told_late(stage: &Stage, dce: &DceSimulator, row: &Row) -> (String, LoginRecord) {
+    let late = declare_late(stage, dce, row).await;
     let providers: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
     let provider = until(&providers, &late, "not Ready", |provider| ready(provider) == ("False", row.reason)).await;
     let status = provider.status.expect("a status");
     let words = status.conditions.iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.message.as_str());
     assert!(words.is_some_and(|words| words.contains(row.words)), "{}: {words:?}", row.name);
-    assert!(status.login.is_some_and(|login| login.attempts >= 1), "{}", row.name);
-    late
+    let login = status.login.expect("the login is on record");
+    assert!(login.attempts >= 1, "{}", row.name);
+    assert_eq!(login.not_before.is_some(), matches!(row.pause, Pause::AsAsked(_)), "{}", row.name);
+    (late, login)
+}
+
+/// A provider whose first login failed tries again by itself, and not before it was asked to.
+async fn logs_in_at_last(stage: &Stage, row: &Row, (late, failed): (String, LoginRecord)) {
+    if row.healing != Healing::Alone {
+        return;
+    }
+    let providers: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
+    let provider = until(&providers, &late, "LoginWorks", |provider| ready(provider) == ("True", "LoginWorks")).await;
+    let worked = provider.status.and_then(|status| status.login).expect("the login is on record");
+    if let Pause::AsAsked(seconds) = row.pause {
+        let pause = worked.time.duration_since(failed.time).as_secs_f64();
+        assert!(pause >= seconds as f64, "{}: the login was tried again after {pause} s", row.name);
+    }
 }
 
 async fn recover(stage: &Stage, dce: &DceSimulator, row: &Row, provider: &str) {

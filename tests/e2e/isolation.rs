@@ -1,0 +1,264 @@
+//! What goes wrong with one object concerns that object: the others are served as if nothing were.
+//!
+//! For objects that cannot be read, a time stands in their status that the API server's schema
+//! takes for one and the operator's type does not: the end of the year 9999, which is past the last
+//! moment that the operator can count. So the broken object is really stored, nothing on the wire
+//! is made up, and the schema that all tests share stays as it is.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use credential_operator::api::{ClusterCredentialProvider, CredentialRequest};
+use jiff::SignedDuration;
+use kube::{
+    Api, Resource,
+    api::{DynamicObject, Patch, PatchParams},
+    core::ApiResource,
+};
+use serde_json::{Value, json};
+use testkit::{
+    dce::{CURRENT_USER, DceOptions, DceSimulator, TOKEN},
+    server::Fault,
+    wait::eventually,
+};
+
+use crate::stage::{SOON, Stage, message_of, status_of};
+
+/// A time that cannot be counted.
+const TOO_LATE: &str = "9999-12-31T23:59:59Z";
+
+/// How long others may take while something is wrong; they take a tenth of it on an idle machine.
+const UNDELAYED: Duration = Duration::from_secs(8);
+
+fn failure_attempts(request: &CredentialRequest) -> u32 {
+    let failure = request.status.as_ref().and_then(|status| status.failure.as_ref());
+    failure.map_or(0, |failure| failure.attempts)
+}
+
+/// Applies twenty requests and waits until they are ready.
+async fn others_sync(stage: &Stage) {
+    let started = Instant::now();
+    stage.apply_crowd(20).await;
+    for number in 0..20 {
+        let name = format!("r-{number:03}");
+        let ready = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
+        stage.within(UNDELAYED, &name, "Ready=True", ready).await;
+    }
+    println!("{}: twenty others took {:?}", stage.team, started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_stops_one_request_and_is_tried_ever_more_rarely() {
+    let mut stage = Stage::new("panic").await;
+    stage.flags.push(format!("--panic-at={}/bad", stage.team));
+    stage.start().await;
+    stage.apply(&stage.request("bad")).await;
+    others_sync(&stage).await;
+
+    let mut attempts = BTreeMap::new();
+    while attempts.len() < 4 {
+        let next = attempts.len() as u32 + 1;
+        let request = stage
+            .until("bad", "another attempt", |request| failure_attempts(request) >= next)
+            .await;
+        assert_eq!(status_of(&request, "Ready"), ("False", "InternalError"));
+        assert_eq!(status_of(&request, "Reconciling"), ("True", "InternalError"));
+        assert_eq!(status_of(&request, "Stalled").0, "False");
+        assert!(message_of(&request, "Ready").contains("others are not concerned"));
+        let failure = request.status.unwrap().failure.unwrap();
+        attempts.insert(failure.attempts, failure.last_attempt_time);
+    }
+    let times: Vec<_> = attempts.into_iter().collect();
+    for pair in times.windows(2) {
+        let [(first, before), (second, after)] = pair else { unreachable!() };
+        assert_eq!(first + 1, *second, "none was missed: {times:?}");
+        let least = SignedDuration::from_secs(1 << (first - 1));
+        assert!(after.duration_since(*before) >= least, "{times:?}");
+    }
+    let panics = stage.metric("credential_operator_passes_total{outcome=\"panic\"}").await.unwrap();
+    assert!(panics <= 5.0, "{panics} panics");
+    assert_eq!(stage.get("/livez").await.unwrap().trim(), "ok");
+
+    // Without the defect nothing waits for the rest of the pause.
+    stage.stop().await;
+    stage.flags.clear();
+    stage.start().await;
+    stage.ready("bad").await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_takes_nothing_away_from_a_request_that_has_its_credential() {
+    let mut stage = Stage::new("panic-later").await;
+    stage.start().await;
+    stage.apply(&stage.request("bad")).await;
+    stage.ready("bad").await;
+    let before = stage.secret("bad").await;
+    stage.stop().await;
+    stage.flags.push(format!("--panic-at={}/bad", stage.team));
+    stage.start().await;
+    let request = stage
+        .until("bad", "RenewalFailing", |request| status_of(request, "RenewalFailing") == ("True", "InternalError"))
+        .await;
+    assert_eq!(status_of(&request, "Ready"), ("True", "Synced"), "what is published works");
+    assert_eq!(status_of(&request, "Reconciling").0, "False");
+    assert_eq!(stage.secret("bad").await, before);
+    others_sync(&stage).await;
+    stage.finish().await;
+}
+
+/// An object of the team as the API server stores it, whether or not it can be read.
+async fn stored<K>(api: &Api<DynamicObject>, name: &str) -> Value
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = api.get(name).await.unwrap_or_else(|error| panic!("{} {name}: {error}", K::kind(&())));
+    serde_json::to_value(object).expect("JSON")
+}
+
+fn condition(object: &Value, type_: &str) -> (String, String, String) {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default();
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+async fn patch_status(api: &Api<DynamicObject>, name: &str, status: Value) {
+    let patch = json!({"status": status});
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("the status is stored");
+}
+
+async fn says_undecodable<K: Resource<DynamicType = ()>>(api: &Api<DynamicObject>, name: &str) {
+    eventually(SOON, || async {
+        let object = stored::<K>(api, name).await;
+        let (status, reason, message) = condition(&object, "Ready");
+        anyhow::ensure!((status.as_str(), reason.as_str()) == ("False", "Undecodable"), "{object:#}");
+        anyhow::ensure!(message.contains("cannot read the object"), "{message}");
+        anyhow::ensure!(condition(&object, "Stalled").0 == "True", "{object:#}");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_read_stops_alone_and_recovers() {
+    let mut stage = Stage::new("undecodable").await;
+    stage.start().await;
+    stage.apply(&stage.request("broken")).await;
+    stage.ready("broken").await;
+    let secret = stage.secret("broken").await;
+    let resource = ApiResource::erase::<CredentialRequest>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(stage.client.clone(), &stage.team, &resource);
+    patch_status(&api, "broken", json!({"expiresAt": TOO_LATE})).await;
+    assert!(stage.requests().get("broken").await.is_err(), "the type cannot hold it");
+    says_undecodable::<CredentialRequest>(&api, "broken").await;
+    others_sync(&stage).await;
+
+    // A new operator meets it in its first list.
+    stage.stop().await;
+    let mark = stage.wire.mark();
+    stage.start().await;
+    stage.apply(&stage.request("later")).await;
+    stage.ready("later").await;
+    says_undecodable::<CredentialRequest>(&api, "broken").await;
+    let written = stage.wire.since(mark);
+    let written = written.iter().filter(|call| {
+        call.is_changing() && call.kubernetes().is_some_and(|call| call.name.as_deref() == Some("broken"))
+    });
+    assert_eq!(written.count(), 0, "it has been said already");
+    assert_eq!(stage.secret("broken").await, secret, "the Secret is kept");
+
+    patch_status(&api, "broken", json!({"expiresAt": null})).await;
+    stage.ready("broken").await;
+    assert_eq!(stage.secret("broken").await, secret);
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_cannot_be_read_stops_its_own_requests_and_recovers() {
+    let mut stage = Stage::new("bad-provider").await;
+    stage.start().await;
+    let other = DceSimulator::start(DceOptions::default());
+    let name = format!("{}-broken", stage.team);
+    stage.write_login_for(&stage.platform, &name, &other.endpoint(), &other.add_user("operator")).await;
+    stage.apply(&stage.provider_at(&name, &other)).await;
+    stage.apply(&stage.request_of("before", "ClusterCredentialProvider", &name)).await;
+    stage.ready("before").await;
+    let secret = stage.secret("before").await;
+
+    let resource = ApiResource::erase::<ClusterCredentialProvider>(&());
+    let api: Api<DynamicObject> = Api::all_with(stage.client.clone(), &resource);
+    patch_status(&api, &name, json!({"login": {"time": TOO_LATE}})).await;
+    says_undecodable::<ClusterCredentialProvider>(&api, &name).await;
+    let mark = stage.wire.mark();
+    stage.apply(&stage.request_of("after", "ClusterCredentialProvider", &name)).await;
+    let request = stage
+        .until("after", "Undecodable", |request| status_of(request, "Ready") == ("False", "Undecodable"))
+        .await;
+    assert!(message_of(&request, "Ready").contains(&name), "{}", message_of(&request, "Ready"));
+    others_sync(&stage).await;
+    assert_eq!(status_of(&stage.requests().get("before").await.unwrap(), "Ready").0, "True", "its credential works");
+    assert_eq!(stage.secret("before").await, secret);
+    let told = |since| {
+        let calls = stage.wire.since(since);
+        let of_it = calls.iter().filter(|call| call.kubernetes().is_some_and(|call| call.name.as_deref() == Some(&name)));
+        of_it.filter(|call| call.is_changing()).count()
+    };
+    assert!(told(mark) <= 1, "{} writes about what has been said already", told(mark));
+
+    patch_status(&api, &name, json!({"login": null})).await;
+    stage.ready("after").await;
+    stage.more_secret_values = other.secret_values();
+    let last = api.delete(&name, &Default::default()).await;
+    stage.finish().await;
+    last.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_does_not_keep_others_waiting() {
+    const HANGING: usize = 40;
+    let mut stage = Stage::new("hanging").await;
+    stage.flags.push("--concurrency=16".to_owned());
+    stage.start().await;
+    let slow = DceSimulator::start(DceOptions::default());
+    let name = format!("{}-slow", stage.team);
+    stage.write_login_for(&stage.platform, &name, &slow.endpoint(), &slow.add_user("operator")).await;
+    let mut provider = stage.provider_at(&name, &slow);
+    // More calls at a time than there are slots for passes.
+    provider["spec"]["budget"] = json!({"requestsPerSecond": 1000, "concurrency": 64});
+    stage.apply(&provider).await;
+    stage.apply(&stage.request_of("slow-first", "ClusterCredentialProvider", &name)).await;
+    stage.ready("slow-first").await;
+
+    for route in [TOKEN, CURRENT_USER] {
+        slow.faults().set(route, Fault::Hang);
+        for number in 0..HANGING {
+            let request = format!("slow-{}-{number}", if route == TOKEN { "token" } else { "test" });
+            stage.apply(&stage.request_of(&request, "ClusterCredentialProvider", &name)).await;
+        }
+        eventually(SOON, || async {
+            let open = slow.max_in_flight(route);
+            anyhow::ensure!(open > 16, "{open} calls hang");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let started = Instant::now();
+        for number in 0..20 {
+            let request = format!("good-{}-{number}", if route == TOKEN { "token" } else { "test" });
+            stage.apply(&stage.request(&request)).await;
+            let ready = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
+            stage.within(UNDELAYED, &request, "Ready=True", ready).await;
+        }
+        println!("{}: twenty in a row took {:?}", stage.team, started.elapsed());
+        slow.faults().clear();
+        stage.all_ready().await;
+    }
+    stage.more_secret_values = slow.secret_values();
+    let providers: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
+    providers.delete(&name, &Default::default()).await.unwrap();
+    stage.finish().await;
+}

@@ -1,0 +1,125 @@
+//! The benchmark: what is measured, in which order. What is measured how stands in the other files.
+//!
+//! Everything runs on this machine: a real API server and etcd, with fsync and without an audit log;
+//! the simulator and the operator as processes of their own; no controller manager, whose work would
+//! be done elsewhere in a real cluster.
+
+mod cost;
+mod floor;
+mod latency;
+mod many;
+#[path = "../demo/operator.rs"]
+mod operator;
+mod ready;
+mod report;
+mod restart;
+mod rig;
+mod simulator;
+mod usage;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use report::{Machine, Report};
+use rig::Rig;
+
+/// Measures the operator.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// How many requests are there when the operator starts.
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// How often the operator and the floor program take turns.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How many single requests are timed.
+    #[arg(long, default_value_t = 50)]
+    singles: usize,
+    /// Values of the operator's --concurrency to measure besides its default, separated by commas.
+    #[arg(long, default_value = "64", value_delimiter = ',')]
+    concurrency: Vec<u16>,
+    /// Print the figures as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The floor program. Reads what to do from standard input.
+    #[command(hide = true)]
+    Floor,
+}
+
+/// Measures, and prints what came of it.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be built");
+    let result = match args.command {
+        Some(Command::Floor) => runtime.block_on(floor::run()),
+        None => runtime.block_on(async {
+            tokio::select! {
+                result = measure(&args) => result,
+                _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            }
+        }),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let machine = Machine::this();
+    for warning in machine.warnings() {
+        eprintln!("bench: {warning}");
+    }
+    say(started, "starting the control plane and the simulator");
+    let rig = Rig::start().await?;
+
+    say(started, "counting API requests, through the wire proxy");
+    let (first_sync, templates) = cost::first_sync(&rig).await?;
+
+    say(started, &format!("timing {} single requests", args.singles));
+    let single = latency::measure(&rig, args.singles).await?;
+
+    let mut many = many::Many::new(&args.concurrency);
+    for round in 1..=args.rounds {
+        say(started, &format!("{} requests at once, round {round} of {}", args.requests, args.rounds));
+        many.round(&rig, args.requests, &templates).await?;
+    }
+
+    say(started, &format!("restarting with {} synced requests", args.requests));
+    let restart = restart::measure(&rig, args.requests, args.rounds).await?;
+
+    let report = Report {
+        machine,
+        requests: args.requests,
+        first_sync,
+        single,
+        many: many.report(),
+        restart,
+        took_seconds: started.elapsed().as_secs_f64(),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+/// Progress, on standard error, so that the figures alone are on standard output.
+fn say(started: Instant, what: &str) {
+    eprintln!("bench: {:>5.1} s  {what}", started.elapsed().as_secs_f64());
+}
