@@ -46,7 +46,10 @@ impl ProviderKey {
 
 impl fmt::Display for ProviderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
+        match &self.namespace {
+            None => write!(f, "{} {}", self.kind, self.name),
+            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind, self.name),
+        }
     }
 }
 
@@ -57,4 +60,29 @@ pub struct SecretKey {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn providers_of_one_name_are_told_apart_by_kind_and_namespace() {
+        let reference = |kind| ProviderRef {
+            kind,
+            name: "dce".into(),
+        };
+        let cluster = reference(ProviderKind::ClusterCredentialProvider);
+        let own = reference(ProviderKind::CredentialProvider);
+        let names = [(&cluster, "a"), (&own, "a"), (&own, "b")]
+            .map(|(reference, namespace)| ProviderKey::of(reference, namespace).to_string());
+        assert_eq!(
+            names,
+            [
+                "ClusterCredentialProvider dce",
+                "CredentialProvider a/dce",
+                "CredentialProvider b/dce"
+            ]
+        );
+    }
 }

@@ -179,7 +179,7 @@ impl Links {
     /// merely the operator's own write of the status.
     pub fn declare(
         &self,
-        declared: Declared,
+        mut declared: Declared,
         wake: impl Fn(&RequestKey) + Send + Sync + 'static,
     ) -> bool {
         let limits = declared
@@ -209,6 +209,12 @@ impl Links {
         let before = Arc::clone(&state.declared);
         if newer(&before.resource_version, &declared.resource_version) {
             return false;
+        }
+        let unreadable = before.spec.is_err() && declared.spec.is_err();
+        if unreadable && before.uid == declared.uid && declared.status == ProviderStatus::default()
+        {
+            // Its status cannot be read either: the last own write of it tells.
+            declared.status.clone_from(&before.status);
         }
         let changed = before.uid != declared.uid || before.generation != declared.generation;
         if before.uid != declared.uid {

@@ -14,12 +14,10 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// The labels of a namespace.
-    pub fn labels(&self, namespace: &str) -> BTreeMap<String, String> {
-        lock(&self.labels)
-            .get(namespace)
-            .cloned()
-            .unwrap_or_default()
+    /// The labels of a namespace, if it is known yet. One that is not known is not one without
+    /// labels: a grant may be for all namespaces that lack a label.
+    pub fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
+        lock(&self.labels).get(namespace).cloned()
     }
 
     /// Notes the labels of a namespace. Says whether they are news.

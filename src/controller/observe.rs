@@ -1,6 +1,6 @@
 //! Observe: read what is needed into one plain struct.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, core::SelectorExt};
@@ -339,7 +339,11 @@ fn gate(
     };
     let declared = link.declared();
     if let (Ok(spec), Some(ask)) = (&declared.spec, ask) {
-        if let Err(refusal) = allowed(context, key, provider, spec, ask) {
+        let Some(labels) = context.namespaces.labels(&key.namespace) else {
+            // The namespace is as new as the request; its event wakes the request.
+            return (Gate::Checking, None);
+        };
+        if let Err(refusal) = allowed(&labels, key, provider, spec, ask) {
             return (Gate::Refused(refusal), None);
         }
         if let Ok((system, _)) = System::read(spec)
@@ -358,8 +362,8 @@ fn missing(key: &RequestKey, provider: &ProviderKey) -> Refusal {
         ProviderKind::CredentialProvider => Refusal::new(
             Reason::ProviderNotFound,
             format!(
-                "spec.providerRef: there is no {provider} in namespace {}",
-                key.namespace
+                "spec.providerRef: there is no {} {} in namespace {}",
+                provider.kind, provider.name, key.namespace
             ),
         ),
     }
@@ -376,13 +380,12 @@ fn not_allowed(key: &RequestKey, provider: &ProviderKey) -> Refusal {
 }
 
 fn allowed(
-    context: &Context,
+    labels: &BTreeMap<String, String>,
     key: &RequestKey,
     provider: &ProviderKey,
     spec: &crate::api::ProviderSpec,
     ask: &Ask,
 ) -> Result<(), Refusal> {
-    let labels = context.namespaces.labels(&key.namespace);
     let mut limit = None;
     for grant in &spec.allow {
         let here = match (&grant.namespaces, provider.kind) {
@@ -390,7 +393,7 @@ fn allowed(
             (Some(selector), ProviderKind::ClusterCredentialProvider) => {
                 // A selector that cannot be read grants nothing.
                 kube::core::Selector::try_from(selector.clone())
-                    .is_ok_and(|selector| selector.matches(&labels))
+                    .is_ok_and(|selector| selector.matches(labels))
             }
             _ => false,
         };

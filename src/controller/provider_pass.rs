@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Api, ResourceExt};
+use kube::{Api, ResourceExt, core::PartialObjectMeta};
 
 use super::{
     context::Context,
@@ -194,7 +194,8 @@ async fn write(
 }
 
 async fn status_of<K>(
-    api: &Api<K>,
+    // Of an object that cannot be read, at least this part can be.
+    api: &Api<PartialObjectMeta<K>>,
     meta: kube::core::ObjectMeta,
     old: &ProviderStatus,
     new: &ProviderStatus,
@@ -203,9 +204,9 @@ where
     K: super::watch::ProviderObject,
 {
     let written = patch_status(api, &meta, old, new).await?;
-    Ok(written.map(|written: K| {
+    Ok(written.map(|written: PartialObjectMeta<K>| {
         (
-            written.meta().generation,
+            written.metadata.generation,
             written.resource_version().unwrap_or_default(),
         )
     }))

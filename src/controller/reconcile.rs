@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::CredentialRequest,
     clock,
-    plan::{Decision, Wait, plan},
+    plan::{Decision, Wait, WaitReason, plan},
 };
 
 /// More steps than any pass takes: a plan that goes round in circles is a defect.
@@ -132,6 +132,12 @@ fn wake_up(decision: &Decision, expires_at: Option<Timestamp>) -> Action {
     let now = clock::now();
     let after = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
     let wait = match decision {
+        // A provider is tried again by its own pass, which wakes its requests: by a timer of their own
+        // they would ask again and again for as long as it is being tried.
+        Decision::Wait(Wait {
+            reason: WaitReason::Provider,
+            ..
+        }) => ONCE_IN_A_WHILE,
         Decision::Wait(Wait {
             until: Some(until), ..
         }) => after(*until),

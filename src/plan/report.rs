@@ -381,7 +381,7 @@ fn events(
                 warning: true,
                 reason: reason.as_str(),
                 action: action(decision),
-                note: shortened(&format!("{} {}", is.message, reason.way_out())),
+                note: shortened(&format!("{}. {}", is.message, reason.way_out())),
             });
             break;
         }

@@ -265,16 +265,23 @@ fn retry_after(value: &str, now: Timestamp) -> Option<SignedDuration> {
 
 /// What became of a call that got no answer. Of the library's error only its kind is used.
 fn failure(error: &reqwest::Error) -> Failure {
-    if has_cause::<NotPermitted>(error) {
+    if cause::<NotPermitted>(error).is_some() {
         return not_permitted();
     }
     if error.is_timeout() {
         return failed(Reason::Timeout, "the server did not answer in time");
     }
-    if has_cause::<rustls::Error>(error) {
+    if cause::<rustls::Error>(error).is_some() {
         return failed(
             Reason::TLSFailed,
             "the server's certificate was not accepted, or it does not speak TLS; name its authorities in tls.caBundleSecretRef",
+        );
+    }
+    if cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+        return failed(
+            Reason::UnexpectedAnswer,
+            "the server answers with something that is no HTTP, or with headers that are larger than any should be; \
+             check the endpoint",
         );
     }
     if error.is_connect() {
@@ -296,26 +303,23 @@ fn not_permitted() -> Failure {
     )
 }
 
-fn has_cause<E: Error + 'static>(error: &reqwest::Error) -> bool {
+/// The first of an error's causes that is of a type.
+fn cause<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
         }
-        // An I/O error hides what it wraps from `source()`.
-        if let Some(inner) = error
+        // An I/O error hides what it wraps from `source()`, also another of its kind.
+        cause = match error
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref)
         {
-            if inner.is::<E>() {
-                return true;
-            }
-            cause = inner.source();
-        } else {
-            cause = error.source();
-        }
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -4,15 +4,19 @@
 
 mod honest;
 mod large;
+mod login_secret;
 mod rows;
 mod story;
 
 use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, stream};
-use testkit::dce::{DceOptions, DceSimulator, Generation, TOKEN};
+use testkit::{
+    dce::{DceOptions, DceSimulator, Generation, TOKEN},
+    server::Fault,
+};
 
-use crate::stage::{Stage, status_of};
+use crate::stage::{SOON, Stage, in_conditions, message_of, status_of};
 use rows::Row;
 
 /// How many rows are played at once: enough that waiting costs nothing, few enough for two cores.
@@ -60,13 +64,44 @@ async fn a_dce_that_has_no_token_endpoint_any_more_says_what_to_use_instead() {
     stage.start().await;
     stage.apply(&stage.request("api")).await;
     let request = stage.until("api", "NotOffered", |request| status_of(request, "Ready") == ("False", "NotOffered")).await;
-    let words = crate::stage::message_of(&request, "Ready");
+    let words = message_of(&request, "Ready");
     assert!(words.contains("an access key from the Personal Center is itself the bearer token"), "{words}");
     assert_eq!(status_of(&request, "Stalled").0, "True", "somebody has to do something");
     let provider = stage.live_provider().await;
     let conditions = provider.status.expect("a status").conditions;
-    assert_eq!(crate::stage::in_conditions(&conditions, "Ready"), ("False", "NotOffered"));
+    assert_eq!(in_conditions(&conditions, "Ready"), ("False", "NotOffered"));
     let calls = stage.dce.server().calls_to(TOKEN).len();
     assert_eq!(calls, 1, "the provider was tried once, and the request did not try again");
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_quietly_while_their_provider_is_tried_again() {
+    let mut stage = Stage::new("quiet").await;
+    stage.dce.faults().set(TOKEN, Fault::Hang);
+    stage.start().await;
+    let mark = stage.wire.mark();
+    for name in ["a", "b", "c"] {
+        stage.apply(&stage.request(name)).await;
+    }
+    testkit::wait::eventually(SOON, || async {
+        let login = stage.live_provider().await.status.and_then(|status| status.login);
+        anyhow::ensure!(login.as_ref().is_some_and(|login| login.attempts >= 2), "{login:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    for name in ["a", "b", "c"] {
+        stage.until(name, "Timeout", |request| status_of(request, "Ready") == ("False", "Timeout")).await;
+    }
+    // Each look at a Secret is a pass: a few for each verdict of the provider, not one after the
+    // other for as long as the provider takes to answer.
+    let calls = testkit::wire::summarize(&stage.wire.since(mark));
+    let looks = calls.get("get secrets").copied().unwrap_or_default();
+    assert!(looks <= 30, "{calls:?}");
+    stage.dce.faults().clear();
+    for name in ["a", "b", "c"] {
+        stage.ready(name).await;
+    }
     stage.finish().await;
 }

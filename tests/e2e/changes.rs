@@ -159,7 +159,9 @@ async fn the_annotation_rotate_brings_one_new_token_for_each_new_value() {
     let stage = synced("rotate").await;
     let asked = stage.dce.token_requests();
     for (serial_now, word) in [(2, "leak-1"), (3, "leak-2")] {
+        // As after a leak: the old one was made worthless at the provider.
         let old = stage.token("api").await;
+        stage.dce.revoke(&old);
         stage.annotate("api", ROTATE, word).await;
         let rotated = stage
             .within(PROMPTLY, "api", "rotated", |request| is_synced(request) && serial(request) == serial_now)

@@ -4,15 +4,21 @@
 mod stage;
 
 mod answers;
+mod attacks;
 mod changes;
 mod cost;
 mod deletion;
+mod endpoints;
 mod first_sync;
 mod foreign;
 mod isolation;
 mod login;
+mod new_namespace;
 mod races;
 mod refused;
 mod renewal;
 mod restart;
 mod tampering;
+mod tls;
+mod install;
+mod program;

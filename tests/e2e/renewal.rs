@@ -86,7 +86,7 @@ async fn who_uses_what_is_in_the_secret_never_fails_over_twenty_renewals() {
     let mut stage = Stage::new("renewal").await;
     stage.dce.grant_at_most(Some(Duration::from_secs(3)));
     stage.start().await;
-    stage.apply(&stage.request("api")).await;
+    stage.apply(&renewed_before(&stage, "api", "1s")).await;
     stage.ready("api").await;
 
     let consumer = Consumer::new(&stage);

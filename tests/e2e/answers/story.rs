@@ -18,7 +18,7 @@ use crate::stage::{Stage, in_conditions, message_of, status_of, value};
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Waits by a watch rather than by asking again and again: many rows wait at the same time.
-async fn until<K>(api: &Api<K>, name: &str, what: &str, check: impl Fn(&K) -> bool) -> K
+pub async fn until<K>(api: &Api<K>, name: &str, what: &str, check: impl Fn(&K) -> bool) -> K
 where
     K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
 {
@@ -83,7 +83,8 @@ fn is_synced(request: &CredentialRequest) -> bool {
     status_of(request, "Ready") == ("True", "Synced") && status_of(request, "RenewalFailing").0 == "False"
 }
 
-fn ready(provider: &ClusterCredentialProvider) -> (&str, &str) {
+/// Status and reason of a provider's `Ready`.
+pub fn ready(provider: &ClusterCredentialProvider) -> (&str, &str) {
     provider.status.as_ref().map_or(("", ""), |status| in_conditions(&status.conditions, "Ready"))
 }
 

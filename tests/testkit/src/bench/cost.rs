@@ -23,8 +23,8 @@ pub struct Calls {
     pub requests: usize,
     /// How many there were of each, such as `create secrets`.
     pub by_verb: BTreeMap<String, usize>,
-    /// How many were refused.
-    pub refused: usize,
+    /// Those that were refused, with the status, such as `create secrets: 409`.
+    pub refused: BTreeMap<String, usize>,
 }
 
 /// What the operator was seen to write for one request.
@@ -64,7 +64,10 @@ pub async fn first_sync(rig: &Rig) -> Result<(Calls, Templates)> {
     let proxy = WireProxy::start(rig.control_plane.url(), Some(rig.control_plane.ca_pem()))?;
     let mut watch = ReadyWatch::begin(&rig.requests(NAMESPACE)).await?;
     let operator = rig.operator_through(proxy.url())?;
-    watch.until(COUNTED, DEADLINE).await.with_context(|| operator.log_tail())?;
+    watch
+        .until(COUNTED, DEADLINE)
+        .await
+        .with_context(|| operator.log_tail())?;
     let calls = until_quiet(&proxy).await?;
     operator.stop()?;
     rig.clear(NAMESPACE).await?;
@@ -97,17 +100,37 @@ pub async fn until_quiet(proxy: &WireProxy) -> Result<Vec<Call>> {
 
 /// Counts calls.
 pub fn count(calls: &[Call], requests: usize) -> Calls {
-    let refused = calls.iter().filter(|call| call.status.is_none_or(|status| status >= 400));
-    Calls { requests, by_verb: testkit::wire::summarize(calls), refused: refused.count() }
+    let mut refused = BTreeMap::new();
+    for call in calls {
+        if let Some(status) = call.status.filter(|status| *status >= 400) {
+            *refused
+                .entry(format!("{}: {status}", call.label()))
+                .or_default() += 1;
+        }
+    }
+    Calls {
+        requests,
+        by_verb: testkit::wire::summarize(calls),
+        refused,
+    }
 }
 
 /// The first write of this kind that mentions the request. Of a POST the path does not, so the body
 /// is asked.
 fn seen_write(calls: &[Call], label: &str, name: &str) -> Result<Write> {
-    let mentions = |call: &&Call| call.path.contains(name) || String::from_utf8_lossy(&call.request_body).contains(name);
-    let call = calls.iter().filter(|call| call.label() == label).find(mentions);
+    let mentions = |call: &&Call| {
+        call.path.contains(name) || String::from_utf8_lossy(&call.request_body).contains(name)
+    };
+    let call = calls
+        .iter()
+        .filter(|call| call.label() == label)
+        .find(mentions);
     let call = call.with_context(|| format!("the operator was not seen to {label} for {name}"))?;
-    let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = call
+        .query
+        .as_ref()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     Ok(Write {
         method: call.method.to_string(),
         path_and_query: format!("{}{query}", call.path),

@@ -65,7 +65,11 @@ pub struct Usage {
 ///
 /// # Errors
 /// When a call of it fails.
-pub async fn measure(rig: &Rig, requests: &[DynamicObject], templates: &Templates) -> Result<(f64, Usage)> {
+pub async fn measure(
+    rig: &Rig,
+    requests: &[DynamicObject],
+    templates: &Templates,
+) -> Result<(f64, Usage)> {
     let login = &rig.simulator.login;
     let item = |request: &DynamicObject| Item {
         name: request.name_any(),
@@ -73,9 +77,15 @@ pub async fn measure(rig: &Rig, requests: &[DynamicObject], templates: &Template
         version: request.resource_version().unwrap_or_default(),
     };
     let orders = serde_json::to_vec(&Orders {
-        api_server: Server { url: rig.control_plane.url().to_owned(), ca_pem: rig.control_plane.ca_pem().to_owned() },
+        api_server: Server {
+            url: rig.control_plane.url().to_owned(),
+            ca_pem: rig.control_plane.ca_pem().to_owned(),
+        },
         api_token: rig.floor_token.clone(),
-        provider: Server { url: login.endpoint.clone(), ca_pem: rig.simulator.ca_pem.clone() },
+        provider: Server {
+            url: login.endpoint.clone(),
+            ca_pem: rig.simulator.ca_pem.clone(),
+        },
         ak: login.ak.clone(),
         sk: login.sk.clone(),
         templates: templates.clone(),
@@ -117,7 +127,11 @@ pub async fn run() -> Result<()> {
     for _ in 0..WORKERS {
         let floor = Arc::clone(&floor);
         workers.spawn(async move {
-            while let Some(item) = floor.orders.requests.get(floor.next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(item) = floor
+                .orders
+                .requests
+                .get(floor.next.fetch_add(1, Ordering::Relaxed))
+            {
                 floor.serve(item).await.with_context(|| item.name.clone())?;
             }
             anyhow::Ok(())
@@ -127,7 +141,13 @@ pub async fn run() -> Result<()> {
         ended??;
     }
     let own = std::process::id();
-    println!("{}", serde_json::to_string(&Usage { cpu: usage::cpu(own)?.as_secs_f64(), peak: usage::peak_memory(own)? })?);
+    println!(
+        "{}",
+        serde_json::to_string(&Usage {
+            cpu: usage::cpu(own)?.as_secs_f64(),
+            peak: usage::peak_memory(own)?
+        })?
+    );
     Ok(())
 }
 
@@ -140,18 +160,23 @@ struct Floor {
 
 fn client(server: &Server) -> Result<reqwest::Client> {
     let authority = reqwest::Certificate::from_pem(server.ca_pem.as_bytes())?;
-    let builder = reqwest::Client::builder().no_proxy().http1_only().pool_max_idle_per_host(WORKERS);
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .http1_only()
+        .pool_max_idle_per_host(WORKERS);
     Ok(builder.tls_certs_only([authority]).build()?)
 }
 
 impl Floor {
     async fn serve(&self, item: &Item) -> Result<()> {
         let orders = &self.orders;
-        let token = fetch_token(&self.provider, &orders.provider.url, &orders.ak, &orders.sk).await?;
+        let token =
+            fetch_token(&self.provider, &orders.provider.url, &orders.ak, &orders.sk).await?;
         prove_token(&self.provider, &orders.provider.url, &token).await?;
         self.write(item, &orders.templates.secret, |body| {
             body["data"]["token"] = json!(BASE64_STANDARD.encode(&token));
-            body["data"]["authorization"] = json!(BASE64_STANDARD.encode(format!("Bearer {token}")));
+            body["data"]["authorization"] =
+                json!(BASE64_STANDARD.encode(format!("Bearer {token}")));
         })
         .await?;
         self.write(item, &orders.templates.status, |body| {
@@ -161,19 +186,37 @@ impl Floor {
     }
 
     /// Makes a write that the operator was seen to make, for another request.
-    async fn write(&self, item: &Item, seen: &super::cost::Write, change: impl FnOnce(&mut Value)) -> Result<()> {
+    async fn write(
+        &self,
+        item: &Item,
+        seen: &super::cost::Write,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<()> {
         let templates = &self.orders.templates;
         let adapted = |text: &str| {
-            text.replace(&templates.name, &item.name).replace(&templates.uid, &item.uid).replace(&templates.namespace, FLOOR)
+            text.replace(&templates.name, &item.name)
+                .replace(&templates.uid, &item.uid)
+                .replace(&templates.namespace, FLOOR)
         };
         let mut body: Value = serde_json::from_str(&adapted(&seen.body))?;
         change(&mut body);
-        let url = format!("{}{}", self.orders.api_server.url, adapted(&seen.path_and_query));
+        let url = format!(
+            "{}{}",
+            self.orders.api_server.url,
+            adapted(&seen.path_and_query)
+        );
         let request = self.api_server.request(seen.method.parse()?, url);
-        let request = request.bearer_auth(&self.orders.api_token).header("content-type", &seen.content_type);
+        let request = request
+            .bearer_auth(&self.orders.api_token)
+            .header("content-type", &seen.content_type);
         let answer = request.body(serde_json::to_vec(&body)?).send().await?;
         let (status, body) = (answer.status(), answer.bytes().await?);
-        ensure!(status.is_success(), "{} {status}: {}", seen.method, String::from_utf8_lossy(&body));
+        ensure!(
+            status.is_success(),
+            "{} {status}: {}",
+            seen.method,
+            String::from_utf8_lossy(&body)
+        );
         Ok(())
     }
 }

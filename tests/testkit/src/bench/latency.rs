@@ -29,7 +29,10 @@ pub struct Single {
 /// When a request does not become Ready.
 pub async fn measure(rig: &Rig, samples: usize) -> Result<Single> {
     let mut operator = rig.operator(&[])?;
-    operator.ready().await.with_context(|| operator.log_tail())?;
+    operator
+        .ready()
+        .await
+        .with_context(|| operator.log_tail())?;
     let (mut to_ready, mut created_to_ready, mut provider) = (vec![], vec![], vec![]);
     // One more: the first opens the connections.
     for sample in 0..=samples {
@@ -41,7 +44,10 @@ pub async fn measure(rig: &Rig, samples: usize) -> Result<Single> {
         let asked = Instant::now();
         rig.create(NAMESPACE, &name).await?;
         let created = Instant::now();
-        let ready = watch.until(1, DEADLINE).await.with_context(|| operator.log_tail())?;
+        let ready = watch
+            .until(1, DEADLINE)
+            .await
+            .with_context(|| operator.log_tail())?;
         if sample > 0 {
             to_ready.push(milliseconds(ready.duration_since(asked)));
             // The watch may be faster than the answer.
@@ -51,7 +57,11 @@ pub async fn measure(rig: &Rig, samples: usize) -> Result<Single> {
     }
     operator.stop()?;
     rig.clear(NAMESPACE).await?;
-    Ok(Single { to_ready: Spread::of(to_ready), created_to_ready: Spread::of(created_to_ready), provider: Spread::of(provider) })
+    Ok(Single {
+        to_ready: Spread::of(to_ready),
+        created_to_ready: Spread::of(created_to_ready),
+        provider: Spread::of(provider),
+    })
 }
 
 fn milliseconds(time: Duration) -> f64 {

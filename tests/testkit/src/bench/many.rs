@@ -69,9 +69,15 @@ impl Many {
     /// The floor program, the operator as it is by default, and with other values of
     /// `--concurrency`.
     pub fn new(concurrency: &[u16]) -> Self {
-        let others = concurrency.iter().map(|value| Kind::Operator { concurrency: Some(*value) });
-        let kinds = [Kind::Floor, Kind::Operator { concurrency: None }].into_iter().chain(others);
-        Self { programs: kinds.map(|kind| Program { kind, runs: vec![] }).collect() }
+        let others = concurrency.iter().map(|value| Kind::Operator {
+            concurrency: Some(*value),
+        });
+        let kinds = [Kind::Floor, Kind::Operator { concurrency: None }]
+            .into_iter()
+            .chain(others);
+        Self {
+            programs: kinds.map(|kind| Program { kind, runs: vec![] }).collect(),
+        }
     }
 
     /// Lets each program run once.
@@ -81,7 +87,9 @@ impl Many {
     pub async fn round(&mut self, rig: &Rig, requests: usize, templates: &Templates) -> Result<()> {
         for program in &mut self.programs {
             let run = match &program.kind {
-                Kind::Floor => run_floor(rig, requests, templates).await.context("the floor program")?,
+                Kind::Floor => run_floor(rig, requests, templates)
+                    .await
+                    .context("the floor program")?,
                 Kind::Operator { concurrency } => run_operator(rig, requests, *concurrency).await?,
             };
             program.runs.push(run);
@@ -91,13 +99,19 @@ impl Many {
 
     /// What came of it.
     pub fn report(&self) -> Vec<Figures> {
-        let medians = |program: &Program, of: fn(&Run) -> f64| median(program.runs.iter().map(of).collect());
-        let floor = self.programs.first().map_or(0.0, |floor| medians(floor, |run| run.seconds));
+        let medians =
+            |program: &Program, of: fn(&Run) -> f64| median(program.runs.iter().map(of).collect());
+        let floor = self
+            .programs
+            .first()
+            .map_or(0.0, |floor| medians(floor, |run| run.seconds));
         let figures = |program: &Program| Figures {
             program: match program.kind {
                 Kind::Floor => "floor program".to_owned(),
                 Kind::Operator { concurrency: None } => "operator".to_owned(),
-                Kind::Operator { concurrency: Some(value) } => format!("operator --concurrency={value}"),
+                Kind::Operator {
+                    concurrency: Some(value),
+                } => format!("operator --concurrency={value}"),
             },
             seconds: program.runs.iter().map(|run| run.seconds).collect(),
             median: medians(program, |run| run.seconds),
@@ -119,7 +133,12 @@ async fn run_floor(rig: &Rig, requests: usize, templates: &Templates) -> Result<
     let (seconds, usage) = floor::measure(rig, &created, templates).await?;
     let servers = rig.servers()?.since(before);
     rig.clear(FLOOR).await?;
-    Ok(Run { seconds, cpu: usage.cpu, peak: usage.peak, servers })
+    Ok(Run {
+        seconds,
+        cpu: usage.cpu,
+        peak: usage.peak,
+        servers,
+    })
 }
 
 async fn run_operator(rig: &Rig, requests: usize, concurrency: Option<u16>) -> Result<Run> {
@@ -130,7 +149,10 @@ async fn run_operator(rig: &Rig, requests: usize, concurrency: Option<u16>) -> R
     let mut watch = ReadyWatch::begin(&rig.requests(NAMESPACE)).await?;
     let before = rig.servers()?;
     let operator = rig.operator(&flags)?;
-    let ready = watch.until(requests, DEADLINE).await.with_context(|| operator.log_tail())?;
+    let ready = watch
+        .until(requests, DEADLINE)
+        .await
+        .with_context(|| operator.log_tail())?;
     let servers = rig.servers()?.since(before);
     let seconds = ready.duration_since(operator.started()).as_secs_f64();
     // Some events are still on their way.
@@ -138,5 +160,10 @@ async fn run_operator(rig: &Rig, requests: usize, concurrency: Option<u16>) -> R
     let peak = usage::peak_memory(operator.id())?;
     operator.stop()?;
     rig.clear(NAMESPACE).await?;
-    Ok(Run { seconds, cpu, peak, servers })
+    Ok(Run {
+        seconds,
+        cpu,
+        peak,
+        servers,
+    })
 }

@@ -95,11 +95,20 @@ async fn measure(args: &Args) -> Result<()> {
 
     let mut many = many::Many::new(&args.concurrency);
     for round in 1..=args.rounds {
-        say(started, &format!("{} requests at once, round {round} of {}", args.requests, args.rounds));
+        say(
+            started,
+            &format!(
+                "{} requests at once, round {round} of {}",
+                args.requests, args.rounds
+            ),
+        );
         many.round(&rig, args.requests, &templates).await?;
     }
 
-    say(started, &format!("restarting with {} synced requests", args.requests));
+    say(
+        started,
+        &format!("restarting with {} synced requests", args.requests),
+    );
     let restart = restart::measure(&rig, args.requests, args.rounds).await?;
 
     let report = Report {

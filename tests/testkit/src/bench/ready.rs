@@ -20,10 +20,18 @@ impl ReadyWatch {
     /// # Errors
     /// Those of the API server.
     pub async fn begin(requests: &Api<DynamicObject>) -> Result<Self> {
-        let now = requests.list_metadata(&ListParams::default().limit(1)).await?;
-        let version = now.metadata.resource_version.context("a list without a version")?;
+        let now = requests
+            .list_metadata(&ListParams::default().limit(1))
+            .await?;
+        let version = now
+            .metadata
+            .resource_version
+            .context("a list without a version")?;
         let events = requests.watch(&WatchParams::default(), &version).await?;
-        Ok(Self { events: events.boxed(), only: None })
+        Ok(Self {
+            events: events.boxed(),
+            only: None,
+        })
     }
 
     /// Begins to watch for one request alone.
@@ -31,7 +39,10 @@ impl ReadyWatch {
     /// # Errors
     /// Those of the API server.
     pub async fn begin_for(requests: &Api<DynamicObject>, name: &str) -> Result<Self> {
-        Ok(Self { only: Some(name.to_owned()), ..Self::begin(requests).await? })
+        Ok(Self {
+            only: Some(name.to_owned()),
+            ..Self::begin(requests).await?
+        })
     }
 
     /// Waits until so many requests have become Ready, and returns when the last of them was.
@@ -44,11 +55,18 @@ impl ReadyWatch {
             while ready.len() < count {
                 match self.events.next().await {
                     Some(Ok(WatchEvent::Added(request) | WatchEvent::Modified(request))) => {
-                        if is_ready(&request) && self.only.as_ref().is_none_or(|only| *only == request.name_any()) {
+                        if is_ready(&request)
+                            && self
+                                .only
+                                .as_ref()
+                                .is_none_or(|only| *only == request.name_any())
+                        {
                             ready.insert(request.name_any());
                         }
                     }
-                    Some(Ok(WatchEvent::Error(status))) => bail!("the watch failed: {}", status.message),
+                    Some(Ok(WatchEvent::Error(status))) => {
+                        bail!("the watch failed: {}", status.message)
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error).context("the watch failed"),
                     None => bail!("the watch ended"),
@@ -57,11 +75,22 @@ impl ReadyWatch {
             Ok(Instant::now())
         };
         let result = tokio::time::timeout(deadline, wait).await;
-        result.unwrap_or_else(|_| bail!("{} of {count} requests are not Ready after {deadline:?}", count - ready.len()))
+        result.unwrap_or_else(|_| {
+            bail!(
+                "{} of {count} requests are not Ready after {deadline:?}",
+                count - ready.len()
+            )
+        })
     }
 }
 
 fn is_ready(request: &DynamicObject) -> bool {
-    let conditions = request.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    let conditions = request
+        .data
+        .pointer("/status/conditions")
+        .and_then(serde_json::Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }

@@ -41,7 +41,10 @@ pub async fn measure(rig: &Rig, requests: usize, rounds: usize) -> Result<Restar
     rig.create_many(NAMESPACE, requests).await?;
     let mut watch = ReadyWatch::begin(&rig.requests(NAMESPACE)).await?;
     let operator = rig.operator(&[])?;
-    watch.until(requests, DEADLINE).await.with_context(|| operator.log_tail())?;
+    watch
+        .until(requests, DEADLINE)
+        .await
+        .with_context(|| operator.log_tail())?;
     usage::cpu_when_quiet(operator.id()).await?;
     operator.stop()?;
 
@@ -50,9 +53,14 @@ pub async fn measure(rig: &Rig, requests: usize, rounds: usize) -> Result<Restar
     for _ in 0..rounds {
         let mut operator = rig.operator(&[])?;
         let started = operator.started();
-        let address = operator.ready().await.with_context(|| operator.log_tail())?;
+        let address = operator
+            .ready()
+            .await
+            .with_context(|| operator.log_tail())?;
         ready.push(started.elapsed().as_secs_f64());
-        until_settled(&address, requests).await.with_context(|| operator.log_tail())?;
+        until_settled(&address, requests)
+            .await
+            .with_context(|| operator.log_tail())?;
         settled.push(started.elapsed().as_secs_f64());
         cpu.push(usage::cpu_when_quiet(operator.id()).await?.as_secs_f64());
         peak = peak.max(usage::peak_memory(operator.id())?);
@@ -61,23 +69,47 @@ pub async fn measure(rig: &Rig, requests: usize, rounds: usize) -> Result<Restar
 
     let proxy = WireProxy::start(rig.control_plane.url(), Some(rig.control_plane.ca_pem()))?;
     let mut operator = rig.operator_through(proxy.url())?;
-    let address = operator.ready().await.with_context(|| operator.log_tail())?;
+    let address = operator
+        .ready()
+        .await
+        .with_context(|| operator.log_tail())?;
     until_settled(&address, requests).await?;
     let calls = cost::count(&cost::until_quiet(&proxy).await?, requests);
     operator.stop()?;
     let provider_calls = rig.simulator.calls().await? - calls_before;
     rig.clear(NAMESPACE).await?;
-    Ok(Restart { ready: median(ready), settled: median(settled), cpu: median(cpu), peak_mib: peak as f64 / 1024.0, provider_calls, calls })
+    Ok(Restart {
+        ready: median(ready),
+        settled: median(settled),
+        cpu: median(cpu),
+        peak_mib: peak as f64 / 1024.0,
+        provider_calls,
+        calls,
+    })
 }
 
 /// Waits until a pass was made over each request.
 async fn until_settled(address: &str, requests: usize) -> Result<()> {
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()?;
     eventually(DEADLINE, || async {
-        let text = http.get(format!("{address}/metrics")).send().await?.text().await?;
-        let line = text.lines().find_map(|line| line.strip_prefix(SETTLED)).context("no pass has ended")?;
+        let text = http
+            .get(format!("{address}/metrics"))
+            .send()
+            .await?
+            .text()
+            .await?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(SETTLED))
+            .context("no pass has ended")?;
         let passes: usize = line.trim().parse()?;
-        ensure!(passes >= requests, "{passes} passes for {requests} requests have ended");
+        ensure!(
+            passes >= requests,
+            "{passes} passes for {requests} requests have ended"
+        );
         Ok(())
     })
     .await

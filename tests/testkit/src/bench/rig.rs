@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams,
+};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use testkit::control_plane::{ControlPlane, Options, write_kubeconfig};
@@ -75,14 +77,25 @@ impl Rig {
                 "deploy/base/service-account.yaml",
                 "deploy/base/rbac.yaml",
             ]
-            .map(|path| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path))
+            .map(|path| {
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("../..")
+                    .join(path)
+            })
             .to_vec(),
         };
         let control_plane = tokio::task::spawn_blocking(|| ControlPlane::start(options)).await??;
         control_plane.apply(&manifests(&simulator)?)?;
-        let operator_token = control_plane.service_account_token(ACCOUNT.0, ACCOUNT.1).await?;
+        let operator_token = control_plane
+            .service_account_token(ACCOUNT.0, ACCOUNT.1)
+            .await?;
         let kubeconfig = directory.path().join("operator.kubeconfig");
-        write_kubeconfig(&kubeconfig, control_plane.url(), Some(control_plane.ca_pem()), &operator_token)?;
+        write_kubeconfig(
+            &kubeconfig,
+            control_plane.url(),
+            Some(control_plane.ca_pem()),
+            &operator_token,
+        )?;
         Ok(Self {
             admin: control_plane.admin_client().await,
             floor_token: control_plane.service_account_token(FLOOR, "floor").await?,
@@ -132,7 +145,10 @@ impl Rig {
             },
         }))?;
         let requests = self.requests(namespace);
-        requests.create(&PostParams::default(), &request).await.with_context(|| format!("creating {name}"))
+        requests
+            .create(&PostParams::default(), &request)
+            .await
+            .with_context(|| format!("creating {name}"))
     }
 
     /// Creates many requests.
@@ -144,7 +160,10 @@ impl Rig {
             let name = format!("request-{number:05}");
             self.create(namespace, &name).await
         });
-        stream::iter(creations).buffer_unordered(AT_ONCE).try_collect().await
+        stream::iter(creations)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Removes all requests and Secrets of a namespace: there is nobody here who collects garbage.
@@ -154,7 +173,11 @@ impl Rig {
     pub async fn clear(&self, namespace: &str) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), namespace);
         let requests = self.requests(namespace);
-        delete_all(&requests, requests.list(&ListParams::default()).await?.items).await?;
+        delete_all(
+            &requests,
+            requests.list(&ListParams::default()).await?.items,
+        )
+        .await?;
         delete_all(&secrets, secrets.list(&ListParams::default()).await?.items).await
     }
 
@@ -195,13 +218,20 @@ where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let deletions = objects.into_iter().map(|object| async move {
-        api.delete(&object.name_any(), &DeleteParams::default()).await.map(drop)
+        api.delete(&object.name_any(), &DeleteParams::default())
+            .await
+            .map(drop)
     });
-    stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect::<()>().await.context("clearing a namespace")
+    stream::iter(deletions)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+        .context("clearing a namespace")
 }
 
 fn manifests(simulator: &Simulator) -> Result<String> {
-    let namespace = |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let namespace =
+        |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let login = &simulator.login;
     let objects = [
         namespace(NAMESPACE),

@@ -46,14 +46,25 @@ impl Simulator {
             .stdout(Stdio::piped())
             .spawn()
             .context("the simulator cannot be started")?;
-        let output = process.stdout.take().context("the simulator has no standard output")?;
+        let output = process
+            .stdout
+            .take()
+            .context("the simulator has no standard output")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         let login: Login = serde_json::from_str(&line).context("the simulator did not start")?;
         let ca_pem = std::fs::read_to_string(&login.ca)?;
         let authority = reqwest::Certificate::from_pem(ca_pem.as_bytes())?;
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build()?;
-        Ok(Self { process, login, ca_pem, http })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([authority])
+            .build()?;
+        Ok(Self {
+            process,
+            login,
+            ca_pem,
+            http,
+        })
     }
 
     /// Its process id.
@@ -67,7 +78,14 @@ impl Simulator {
     /// When it does not answer.
     pub async fn calls(&self) -> Result<u64> {
         let url = format!("{}/_sim/calls", self.login.endpoint);
-        let answer: Value = self.http.get(url).send().await?.error_for_status()?.json().await?;
+        let answer: Value = self
+            .http
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?;
         answer["count"].as_u64().context("no count of calls")
     }
 
@@ -78,7 +96,13 @@ impl Simulator {
     /// When one of them fails.
     pub async fn two_calls(&self) -> Result<Duration> {
         let started = Instant::now();
-        let token = fetch_token(&self.http, &self.login.endpoint, &self.login.ak, &self.login.sk).await?;
+        let token = fetch_token(
+            &self.http,
+            &self.login.endpoint,
+            &self.login.ak,
+            &self.login.sk,
+        )
+        .await?;
         prove_token(&self.http, &self.login.endpoint, &token).await?;
         Ok(started.elapsed())
     }
@@ -95,10 +119,19 @@ impl Drop for Simulator {
 ///
 /// # Errors
 /// When there is none.
-pub async fn fetch_token(http: &reqwest::Client, endpoint: &str, ak: &str, sk: &str) -> Result<String> {
+pub async fn fetch_token(
+    http: &reqwest::Client,
+    endpoint: &str,
+    ak: &str,
+    sk: &str,
+) -> Result<String> {
     let url = format!("{endpoint}/apis/ghippo.io/v1alpha1/token?ak={ak}&sk={sk}&cycle=3");
     // Its error would show the URL, and with it the key pair.
-    let answer = http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+    let answer = http
+        .get(url)
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)?;
     let answer: Value = answer.json().await.map_err(reqwest::Error::without_url)?;
     Ok(answer["token"].as_str().context("no token")?.to_owned())
 }
@@ -111,6 +144,9 @@ pub async fn prove_token(http: &reqwest::Client, endpoint: &str, token: &str) ->
     let url = format!("{endpoint}/apis/ghippo.io/v1alpha1/current-user");
     let answer = http.get(url).bearer_auth(token).send().await?;
     let (status, body) = (answer.status(), answer.bytes().await?);
-    ensure!(status.is_success() && !body.is_empty(), "the self-test answers {status}");
+    ensure!(
+        status.is_success() && !body.is_empty(),
+        "the self-test answers {status}"
+    );
     Ok(())
 }

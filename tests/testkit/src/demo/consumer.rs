@@ -29,15 +29,26 @@ pub struct Tally {
 
 impl Consumer {
     /// Begins to call `path` of the endpoint that stands in the Secret.
-    pub fn begin(secrets: Api<Secret>, name: &'static str, http: reqwest::Client, path: &'static str) -> Self {
+    pub fn begin(
+        secrets: Api<Secret>,
+        name: &'static str,
+        http: reqwest::Client,
+        path: &'static str,
+    ) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut tally = Tally::default();
-            while stopped.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+            while stopped
+                .run_until_cancelled(tokio::time::sleep(EVERY))
+                .await
+                .is_some()
+            {
                 tally.calls += 1;
                 if let Err(error) = call(&secrets, name, &http, path).await {
-                    tally.failures.push(format!("call {}: {error:#}", tally.calls));
+                    tally
+                        .failures
+                        .push(format!("call {}: {error:#}", tally.calls));
                 }
             }
             tally
@@ -59,10 +70,17 @@ impl Consumer {
 ///
 /// # Errors
 /// When the Secret cannot be read, or the provider does not answer 200.
-pub async fn call(secrets: &Api<Secret>, name: &str, http: &reqwest::Client, path: &str) -> Result<String> {
+pub async fn call(
+    secrets: &Api<Secret>,
+    name: &str,
+    http: &reqwest::Client,
+    path: &str,
+) -> Result<String> {
     let secret = secrets.get(name).await?;
     let url = value(&secret, "endpoint")? + path;
-    let request = http.get(url).header("authorization", value(&secret, "authorization")?);
+    let request = http
+        .get(url)
+        .header("authorization", value(&secret, "authorization")?);
     let answer = request.send().await?.error_for_status()?;
     Ok(answer.text().await?)
 }

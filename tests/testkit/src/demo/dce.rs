@@ -38,9 +38,16 @@ pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
     narrator.title("A token of DaoCloud Enterprise (DCE) as a Kubernetes Secret, from the first request to the last renewal");
     put_up(narrator, scene).await?;
     let dce = start_dce(narrator);
-    let story = Telling { http: trusting(&dce)?, dce };
+    let story = Telling {
+        http: trusting(&dce)?,
+        dce,
+    };
     story.declare_provider(narrator, scene).await?;
-    let mut follow = Follow::begin(scene.control_plane()?.admin_client().await, "payments", "dce-token");
+    let mut follow = Follow::begin(
+        scene.control_plane()?.admin_client().await,
+        "payments",
+        "dce-token",
+    );
     story.ask(narrator, scene, &mut follow).await?;
     story.renew(narrator, scene, &mut follow).await?;
     story.repair(narrator, scene, &mut follow).await?;
@@ -75,7 +82,10 @@ async fn put_up(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
     let url = scene.start_control_plane().await?.url().to_owned();
     let version = scene.kubectl("version -o json", "").await?;
     let version: Value = serde_json::from_str(&version)?;
-    let version = version["serverVersion"]["gitVersion"].as_str().unwrap_or("unknown").to_owned();
+    let version = version["serverVersion"]["gitVersion"]
+        .as_str()
+        .unwrap_or("unknown")
+        .to_owned();
     narrator.verified(format!(
         "Kubernetes {version} serves at {url}, with the operator's CRDs and roles, after {}",
         seconds(started.elapsed())
@@ -90,7 +100,10 @@ async fn put_up(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
 
 fn start_dce(narrator: &mut Narrator) -> DceSimulator {
     narrator.step("A DCE: a simulator that speaks its protocol over TLS, with a certificate authority of its own");
-    let dce = DceSimulator::start(DceOptions { tls: true, ..DceOptions::default() });
+    let dce = DceSimulator::start(DceOptions {
+        tls: true,
+        ..DceOptions::default()
+    });
     dce.grant_at_most(Some(LIFE));
     narrator.verified(format!(
         "it serves at {}; its tokens live {} s, so that there is something to see",
@@ -104,7 +117,11 @@ fn start_dce(narrator: &mut Narrator) -> DceSimulator {
 fn trusting(dce: &DceSimulator) -> Result<reqwest::Client> {
     let pem = dce.ca_pem().context("the simulator has no authority")?;
     let authority = reqwest::Certificate::from_pem(pem.as_bytes())?;
-    Ok(reqwest::Client::builder().no_proxy().tls_certs_only([authority]).timeout(SOON).build()?)
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([authority])
+        .timeout(SOON)
+        .build()?)
 }
 
 struct Telling {
@@ -114,15 +131,24 @@ struct Telling {
 
 impl Telling {
     async fn declare_provider(&self, narrator: &mut Narrator, scene: &Scene) -> Result<()> {
-        narrator.step("The platform team declares the provider, its login, and who may ask it for what");
+        narrator.step(
+            "The platform team declares the provider, its login, and who may ask it for what",
+        );
         let (ak, sk) = self.dce.add_user("payments-bot");
         let endpoint = self.dce.endpoint();
         let ca = scene.directory()?.join("ca.crt");
         std::fs::write(&ca, self.dce.ca_pem().unwrap_or_default())?;
 
-        scene.show_kubectl(narrator, "create namespace platform").await?;
-        scene.show_kubectl(narrator, "create namespace payments").await?;
-        let create = format!("create secret generic dce-ca -n platform --from-file={}", ca.display());
+        scene
+            .show_kubectl(narrator, "create namespace platform")
+            .await?;
+        scene
+            .show_kubectl(narrator, "create namespace payments")
+            .await?;
+        let create = format!(
+            "create secret generic dce-ca -n platform --from-file={}",
+            ca.display()
+        );
         scene.show_kubectl(narrator, &create).await?;
         narrator.says("(the examples, with the simulator's address and key pair in them:)");
         let login = [
@@ -135,7 +161,11 @@ impl Telling {
         let wait = "wait --for=condition=Ready --timeout=20s ccredprov/dce";
         scene.show_kubectl(narrator, wait).await?;
         scene.show_kubectl(narrator, "get ccredprov dce").await?;
-        ensure!(self.dce.token_requests() == 1, "the login was tried {} times, not once", self.dce.token_requests());
+        ensure!(
+            self.dce.token_requests() == 1,
+            "the login was tried {} times, not once",
+            self.dce.token_requests()
+        );
         narrator.verified("the provider is ready: its login was tried, once");
         Ok(())
     }
@@ -145,53 +175,117 @@ impl Telling {
         let asked = Instant::now();
         scene.show_apply(narrator, REQUEST, &[]).await?;
         let first = follow.until("the Secret", SOON, |_| true).await?;
-        scene.show_kubectl(narrator, "wait --for=condition=Ready --timeout=20s credreq/dce-token -n payments").await?;
-        scene.show_kubectl(narrator, "get credreq dce-token -n payments").await?;
-        scene.show_kubectl(narrator, "get secret dce-token -n payments").await?;
+        scene
+            .show_kubectl(
+                narrator,
+                "wait --for=condition=Ready --timeout=20s credreq/dce-token -n payments",
+            )
+            .await?;
+        scene
+            .show_kubectl(narrator, "get credreq dce-token -n payments")
+            .await?;
+        scene
+            .show_kubectl(narrator, "get secret dce-token -n payments")
+            .await?;
         narrator.says(&format!("In it: {}", first.keys()));
         narrator.verified(format!(
             "the Secret was there {} after kubectl had been started",
             seconds(first.at.duration_since(asked))
         ));
-        let user = consumer::call(&self.secrets(scene).await?, "dce-token", &self.http, SELF_TEST).await?;
+        let user = consumer::call(
+            &self.secrets(scene).await?,
+            "dce-token",
+            &self.http,
+            SELF_TEST,
+        )
+        .await?;
         let user: Value = serde_json::from_str(&user)?;
         let name = user["username"].as_str().unwrap_or_default();
-        ensure!(name == "payments-bot", "DCE takes the token for one of {name:?}");
-        narrator.verified(format!("with what is in it, DCE answers to a call as user {name}"));
+        ensure!(
+            name == "payments-bot",
+            "DCE takes the token for one of {name:?}"
+        );
+        narrator.verified(format!(
+            "with what is in it, DCE answers to a call as user {name}"
+        ));
         Ok(())
     }
 
-    async fn renew(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
+    async fn renew(
+        &self,
+        narrator: &mut Narrator,
+        scene: &Scene,
+        follow: &mut Follow,
+    ) -> Result<()> {
         narrator.step("The token is renewed before it expires, while a workload calls DCE 20 times a second with what is in the Secret");
-        let consumer = Consumer::begin(self.secrets(scene).await?, "dce-token", self.http.clone(), SELF_TEST);
+        let consumer = Consumer::begin(
+            self.secrets(scene).await?,
+            "dce-token",
+            self.http.clone(),
+            SELF_TEST,
+        );
         // What is there now may already be a renewed one: those are counted that come from here on.
         let secret = self.secrets(scene).await?.get("dce-token").await?;
         let mut last = Seen::now(secret);
         for _ in 0..RENEWALS {
-            let next = follow.until("a renewal", SOON, |seen| seen.serial > last.serial).await?;
-            let left = jiff::Timestamp::now().until(last.expiry()?)?.total(jiff::Unit::Second)?;
-            ensure!(left > 0.0, "token {} came {:.1} s after its predecessor had expired", next.serial, -left);
-            ensure!(self.dce.is_live(&next.value("token")?), "token {} does not work at DCE", next.serial);
-            narrator.verified(format!("token {} is published, {left:.1} s before token {} expires", next.serial, last.serial));
+            let next = follow
+                .until("a renewal", SOON, |seen| seen.serial > last.serial)
+                .await?;
+            let left = jiff::Timestamp::now()
+                .until(last.expiry()?)?
+                .total(jiff::Unit::Second)?;
+            ensure!(
+                left > 0.0,
+                "token {} came {:.1} s after its predecessor had expired",
+                next.serial,
+                -left
+            );
+            ensure!(
+                self.dce.is_live(&next.value("token")?),
+                "token {} does not work at DCE",
+                next.serial
+            );
+            narrator.verified(format!(
+                "token {} is published, {left:.1} s before token {} expires",
+                next.serial, last.serial
+            ));
             last = next;
         }
         let tally = consumer.end().await?;
         let failures = tally.failures.len();
-        ensure!(failures == 0, "{failures} of {} calls failed: {}", tally.calls, tally.failures.join("; "));
+        ensure!(
+            failures == 0,
+            "{failures} of {} calls failed: {}",
+            tally.calls,
+            tally.failures.join("; ")
+        );
         ensure!(tally.calls > 0, "the workload made no call");
-        narrator.verified(format!("of the workload's {} calls meanwhile, none failed", tally.calls));
+        narrator.verified(format!(
+            "of the workload's {} calls meanwhile, none failed",
+            tally.calls
+        ));
         Ok(())
     }
 
-    async fn repair(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
+    async fn repair(
+        &self,
+        narrator: &mut Narrator,
+        scene: &Scene,
+        follow: &mut Follow,
+    ) -> Result<()> {
         narrator.step("Somebody changes the Secret by hand");
         let nonsense = "changed-by-hand";
         let patch = r#"patch secret dce-token -n payments -p '{"stringData": {"token": "changed-by-hand"}}'"#;
         scene.show_kubectl(narrator, patch).await?;
         let is_damaged = |seen: &Seen| seen.value("token").is_ok_and(|token| token == nonsense);
         let damaged = follow.until("the change", SOON, is_damaged).await?;
-        let repaired = follow.until("the repair", SOON, |seen| !is_damaged(seen)).await?;
-        ensure!(self.dce.is_live(&repaired.value("token")?), "the repaired token does not work at DCE");
+        let repaired = follow
+            .until("the repair", SOON, |seen| !is_damaged(seen))
+            .await?;
+        ensure!(
+            self.dce.is_live(&repaired.value("token")?),
+            "the repaired token does not work at DCE"
+        );
         narrator.verified(format!(
             "it was repaired {} ms after the change, and the token in it works",
             repaired.at.duration_since(damaged.at).as_millis()
@@ -199,10 +293,17 @@ impl Telling {
         Ok(())
     }
 
-    async fn delete(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
+    async fn delete(
+        &self,
+        narrator: &mut Narrator,
+        scene: &Scene,
+        follow: &mut Follow,
+    ) -> Result<()> {
         narrator.step("The request is deleted");
         let deleted = Instant::now();
-        scene.show_kubectl(narrator, "delete credreq dce-token -n payments").await?;
+        scene
+            .show_kubectl(narrator, "delete credreq dce-token -n payments")
+            .await?;
         let gone = follow.gone(SOON).await?;
         narrator.verified(format!(
             "the Secret went with it, {} after kubectl had been started",
@@ -215,12 +316,17 @@ impl Telling {
         })
         .await?;
         let issued = self.dce.issued().len();
-        narrator.verified(format!("DCE issued {issued} tokens; now that the last one has expired, none works"));
+        narrator.verified(format!(
+            "DCE issued {issued} tokens; now that the last one has expired, none works"
+        ));
         Ok(())
     }
 
     async fn secrets(&self, scene: &Scene) -> Result<Api<Secret>> {
-        Ok(Api::namespaced(scene.control_plane()?.admin_client().await, "payments"))
+        Ok(Api::namespaced(
+            scene.control_plane()?.admin_client().await,
+            "payments",
+        ))
     }
 }
 

@@ -25,8 +25,16 @@ pub struct Seen {
 impl Seen {
     /// A Secret as it is now.
     pub fn now(secret: Secret) -> Self {
-        let serial = secret.annotations().get(SERIAL).and_then(|serial| serial.parse().ok()).unwrap_or_default();
-        Self { at: Instant::now(), serial, secret }
+        let serial = secret
+            .annotations()
+            .get(SERIAL)
+            .and_then(|serial| serial.parse().ok())
+            .unwrap_or_default();
+        Self {
+            at: Instant::now(),
+            serial,
+            secret,
+        }
     }
 
     /// When the credential in it expires.
@@ -34,7 +42,9 @@ impl Seen {
     /// # Errors
     /// When it does not say so.
     pub fn expiry(&self) -> Result<jiff::Timestamp> {
-        self.value("expiry")?.parse().context("the value of expiry is no time")
+        self.value("expiry")?
+            .parse()
+            .context("the value of expiry is no time")
     }
 
     /// One value, as text.
@@ -48,7 +58,9 @@ impl Seen {
     /// Its keys and how long their values are.
     pub fn keys(&self) -> String {
         let data = self.secret.data.iter().flatten();
-        data.map(|(key, value)| format!("{key} ({} bytes)", value.0.len())).collect::<Vec<_>>().join(", ")
+        data.map(|(key, value)| format!("{key} ({} bytes)", value.0.len()))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -76,7 +88,9 @@ impl Follow {
             let mut events = std::pin::pin!(watcher(api, config));
             while let Some(event) = events.next().await {
                 let sight = match event {
-                    Ok(Event::Apply(secret) | Event::InitApply(secret)) => Sight::There(Seen::now(secret)),
+                    Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
+                        Sight::There(Seen::now(secret))
+                    }
                     Ok(Event::Delete(_)) => Sight::Gone(Instant::now()),
                     // The watcher goes on by itself.
                     Ok(Event::Init | Event::InitDone) | Err(_) => continue,
@@ -86,14 +100,22 @@ impl Follow {
                 }
             }
         });
-        Self { sights, task: task.abort_handle() }
+        Self {
+            sights,
+            task: task.abort_handle(),
+        }
     }
 
     /// The next state of the Secret for which `check` holds.
     ///
     /// # Errors
     /// When the Secret goes, or `deadline` passes.
-    pub async fn until(&mut self, what: &str, deadline: Duration, check: impl Fn(&Seen) -> bool) -> Result<Seen> {
+    pub async fn until(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        check: impl Fn(&Seen) -> bool,
+    ) -> Result<Seen> {
         let wait = async {
             loop {
                 match self.sights.recv().await {
@@ -104,7 +126,9 @@ impl Follow {
                 }
             }
         };
-        tokio::time::timeout(deadline, wait).await.with_context(|| format!("{what}: not within {deadline:?}"))?
+        tokio::time::timeout(deadline, wait)
+            .await
+            .with_context(|| format!("{what}: not within {deadline:?}"))?
     }
 
     /// Waits until the Secret is gone, and returns when that was.
@@ -120,7 +144,9 @@ impl Follow {
             }
             bail!("the watch ended")
         };
-        tokio::time::timeout(deadline, wait).await.with_context(|| format!("the Secret is still there after {deadline:?}"))?
+        tokio::time::timeout(deadline, wait)
+            .await
+            .with_context(|| format!("the Secret is still there after {deadline:?}"))?
     }
 }
 

@@ -28,7 +28,9 @@ impl Story {
 
     fn chosen() -> Result<Story> {
         let asked = std::env::var("PROVIDER").unwrap_or_default();
-        let found = Self::NAMES.iter().find(|(name, _)| asked.is_empty() || *name == asked);
+        let found = Self::NAMES
+            .iter()
+            .find(|(name, _)| asked.is_empty() || *name == asked);
         let Some((_, story)) = found else {
             let known = Self::NAMES.map(|(name, _)| name).join(", ");
             bail!("PROVIDER={asked}: there is no demo of that name; there are: {known}");
@@ -125,7 +127,10 @@ struct Interrupt {
 impl Interrupt {
     fn listen() -> Self {
         let listen = |kind| signal(kind).expect("signals can be listened to");
-        Self { interrupt: listen(SignalKind::interrupt()), terminate: listen(SignalKind::terminate()) }
+        Self {
+            interrupt: listen(SignalKind::interrupt()),
+            terminate: listen(SignalKind::terminate()),
+        }
     }
 
     async fn came(&mut self) {

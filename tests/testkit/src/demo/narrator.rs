@@ -21,7 +21,11 @@ impl Narrator {
     /// A narrator whose clock starts now.
     pub fn new() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: !plain && std::io::stdout().is_terminal(), step: 0, started: Instant::now() }
+        Self {
+            colour: !plain && std::io::stdout().is_terminal(),
+            step: 0,
+            started: Instant::now(),
+        }
     }
 
     /// What it is about.
@@ -42,7 +46,10 @@ impl Narrator {
 
     /// A command that is run, as a person would type it.
     pub fn command(&self, command: &str) {
-        self.print(&format!("   {}", self.painted(CYAN, &format!("$ {command}"))));
+        self.print(&format!(
+            "   {}",
+            self.painted(CYAN, &format!("$ {command}"))
+        ));
     }
 
     /// What a command printed.
@@ -85,7 +92,11 @@ impl Narrator {
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{colour}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Nobody may be listening any more; the verdict is the exit code.

@@ -20,7 +20,10 @@ pub struct Operator {
     log: PathBuf,
 }
 
-#[allow(dead_code, reason = "the demo and the benchmark each need a part of it")]
+#[allow(
+    dead_code,
+    reason = "the demo and the benchmark each need a part of it"
+)]
 impl Operator {
     /// Where the program lies: cargo puts all programs of a profile into one directory.
     ///
@@ -50,7 +53,11 @@ impl Operator {
             .stderr(File::create(&log)?);
         let started = Instant::now();
         let process = command.spawn().context("the operator cannot be started")?;
-        Ok(Self { process, started, log })
+        Ok(Self {
+            process,
+            started,
+            log,
+        })
     }
 
     /// When it was started.
@@ -86,7 +93,9 @@ impl Operator {
             let text = fs::read_to_string(log).unwrap_or_default();
             std::future::ready(match (listening(&text), ended) {
                 (Some(address), _) => Ok(Ok(address)),
-                (None, Ok(Some(status))) => Ok(Err(anyhow::anyhow!("the operator ended ({status})"))),
+                (None, Ok(Some(status))) => {
+                    Ok(Err(anyhow::anyhow!("the operator ended ({status})")))
+                }
                 (None, _) => Err(anyhow::anyhow!("the operator does not listen")),
             })
         });
@@ -101,8 +110,16 @@ impl Operator {
         let address = self.address().await?;
         let http = reqwest::Client::builder().no_proxy().build()?;
         eventually(SOON, || async {
-            let answer = http.get(format!("{address}/readyz")).send().await?.text().await?;
-            ensure!(answer.starts_with("ok"), "the operator is not ready: {answer}");
+            let answer = http
+                .get(format!("{address}/readyz"))
+                .send()
+                .await?
+                .text()
+                .await?;
+            ensure!(
+                answer.starts_with("ok"),
+                "the operator is not ready: {answer}"
+            );
             Ok(())
         })
         .await?;
@@ -139,8 +156,15 @@ pub fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program does not know where it lies")?;
     let path = own.with_file_name(name);
     if !path.is_file() {
-        let profile = if cfg!(debug_assertions) { "" } else { " --release" };
-        bail!("{} is not there; build it: cargo build{profile} --workspace --bins", path.display());
+        let profile = if cfg!(debug_assertions) {
+            ""
+        } else {
+            " --release"
+        };
+        bail!(
+            "{} is not there; build it: cargo build{profile} --workspace --bins",
+            path.display()
+        );
     }
     Ok(path)
 }

@@ -55,8 +55,12 @@ impl Scene {
         let (sender, started) = oneshot::channel();
         // In a thread of its own, because it blocks. When nobody waits for it any more, what it
         // has started ends in there.
-        self.starting = Some(std::thread::spawn(move || drop(sender.send(ControlPlane::start(options)))));
-        let control_plane = started.await.context("the control plane could not be started")??;
+        self.starting = Some(std::thread::spawn(move || {
+            drop(sender.send(ControlPlane::start(options)))
+        }));
+        let control_plane = started
+            .await
+            .context("the control plane could not be started")??;
         control_plane.require_controller_manager()?;
         self.directory = Some(tempfile::tempdir()?);
         Ok(self.control_plane.insert(control_plane))
@@ -68,9 +72,16 @@ impl Scene {
     /// When it does not become ready.
     pub async fn start_operator(&mut self) -> Result<()> {
         let control_plane = self.control_plane()?;
-        let token = control_plane.service_account_token(ACCOUNT.0, ACCOUNT.1).await?;
+        let token = control_plane
+            .service_account_token(ACCOUNT.0, ACCOUNT.1)
+            .await?;
         let kubeconfig = self.directory()?.join("operator.kubeconfig");
-        write_kubeconfig(&kubeconfig, control_plane.url(), Some(control_plane.ca_pem()), &token)?;
+        write_kubeconfig(
+            &kubeconfig,
+            control_plane.url(),
+            Some(control_plane.ca_pem()),
+            &token,
+        )?;
         let operator = Operator::start(self.directory()?, "operator", &kubeconfig, &[])?;
         // Put up before it is ready, so that its log can be shown when it never is.
         let (operator, address) = self.operator.insert((operator, String::new()));
@@ -83,7 +94,9 @@ impl Scene {
     /// # Errors
     /// Before it is there.
     pub fn control_plane(&self) -> Result<&ControlPlane> {
-        self.control_plane.as_ref().context("there is no control plane yet")
+        self.control_plane
+            .as_ref()
+            .context("there is no control plane yet")
     }
 
     /// Whether there is one.
@@ -96,12 +109,19 @@ impl Scene {
     /// # Errors
     /// Before there is a control plane.
     pub fn directory(&self) -> Result<&Path> {
-        Ok(self.directory.as_ref().context("there is no directory yet")?.path())
+        Ok(self
+            .directory
+            .as_ref()
+            .context("there is no directory yet")?
+            .path())
     }
 
     /// The end of the operator's log; empty without an operator.
     pub fn operator_log_tail(&self) -> String {
-        self.operator.as_ref().map(|(operator, _)| operator.log_tail()).unwrap_or_default()
+        self.operator
+            .as_ref()
+            .map(|(operator, _)| operator.log_tail())
+            .unwrap_or_default()
     }
 
     /// Runs kubectl as an administrator, and shows the command and its output.
@@ -119,7 +139,12 @@ impl Scene {
     ///
     /// # Errors
     /// When kubectl refuses it, or when the example has nothing of what is to be changed.
-    pub async fn show_apply(&self, narrator: &Narrator, file: &str, changes: &[(&str, &str)]) -> Result<()> {
+    pub async fn show_apply(
+        &self,
+        narrator: &Narrator,
+        file: &str,
+        changes: &[(&str, &str)],
+    ) -> Result<()> {
         // Server-side: else kubectl keeps a copy of what it applied, login included, in an annotation.
         narrator.command(&format!("kubectl apply --server-side -f {file}"));
         let said = self.apply(file, changes).await?;
@@ -133,9 +158,13 @@ impl Scene {
     /// As [`Self::show_apply`].
     pub async fn apply(&self, file: &str, changes: &[(&str, &str)]) -> Result<String> {
         let path = repository(file);
-        let mut text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let mut text =
+            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         for (placeholder, value) in changes {
-            ensure!(text.contains(placeholder), "{file} does not mention {placeholder}");
+            ensure!(
+                text.contains(placeholder),
+                "{file} does not mention {placeholder}"
+            );
             text = text.replace(placeholder, value);
         }
         self.kubectl("apply --server-side -f -", &text).await
@@ -156,13 +185,21 @@ impl Scene {
             .kill_on_drop(true)
             .spawn()
             .context("kubectl cannot be run")?;
-        let mut pipe = child.stdin.take().context("kubectl has no standard input")?;
+        let mut pipe = child
+            .stdin
+            .take()
+            .context("kubectl has no standard input")?;
         // A kubectl that fails early does not read: its own message says more than the broken pipe.
         let _ = pipe.write_all(input.as_bytes()).await;
         drop(pipe);
-        let output = tokio::time::timeout(SOON * 2, child.wait_with_output()).await.context("kubectl hangs")??;
+        let output = tokio::time::timeout(SOON * 2, child.wait_with_output())
+            .await
+            .context("kubectl hangs")??;
         if !output.status.success() {
-            bail!("kubectl {command}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "kubectl {command}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -174,7 +211,9 @@ impl Scene {
 
     /// How to look at what is up; `looks` are commands.
     pub fn how_to_look(&self, looks: &[String]) -> String {
-        let Ok(control_plane) = self.control_plane() else { return String::new() };
+        let Ok(control_plane) = self.control_plane() else {
+            return String::new();
+        };
         let kubectl = PathBuf::from(control_plane.kubectl().get_program());
         let mut text = format!(
             "\nEverything is still running. In another terminal:\n\n  export KUBECONFIG={}\n  alias kubectl={}\n",
@@ -185,7 +224,10 @@ impl Scene {
             text += &format!("  {look}\n");
         }
         if let Some((operator, address)) = &self.operator {
-            text += &format!("  curl {address}/metrics\n  tail -f {}\n", operator.log().display());
+            text += &format!(
+                "  curl {address}/metrics\n  tail -f {}\n",
+                operator.log().display()
+            );
         }
         text + "\nCtrl-C ends it."
     }
@@ -197,7 +239,13 @@ impl Scene {
         if let Some(starting) = self.starting.take() {
             let ended = eventually(Duration::from_secs(5), || {
                 let finished = starting.is_finished();
-                async move { if finished { Ok(()) } else { bail!("the control plane is still starting") } }
+                async move {
+                    if finished {
+                        Ok(())
+                    } else {
+                        bail!("the control plane is still starting")
+                    }
+                }
             });
             // Its processes end with this one; the next control plane sweeps the directory up.
             let _ = ended.await;
@@ -209,7 +257,9 @@ impl Scene {
 
 /// A file of the repository.
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 /// The arguments of a command, as a shell would see them; it knows of quotes only the single ones.
