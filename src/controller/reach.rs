@@ -152,6 +152,10 @@ async fn connect(
     link.set_secrets(&secrets);
 
     let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
+    if let Some(guard) = &guard {
+        inputs.push('/');
+        inputs.push_str(&guard.digest());
+    }
     let mut ca_pem = None;
     if let Some((ca, place)) = &ca {
         let secret = get(context, link, place, "certificates to trust").await?;

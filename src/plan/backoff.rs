@@ -35,9 +35,12 @@ pub fn class(reason: Reason) -> Class {
         | Reason::LoginKeyNotFound
         | Reason::LoginInvalid
         | Reason::NoConsent
-        | Reason::CABundleInvalid
-        | Reason::EndpointRefused => Class::Invalid,
-        Reason::LoginRefused | Reason::Forbidden | Reason::NotOffered => Class::Denied,
+        | Reason::CABundleInvalid => Class::Invalid,
+        Reason::LoginRefused
+        | Reason::Forbidden
+        | Reason::NotOffered
+        // A name may lead elsewhere later, and nobody tells.
+        | Reason::EndpointRefused => Class::Denied,
         Reason::QuotaExceeded => Class::Quota,
         Reason::RateLimited => Class::RateLimited,
         Reason::ProviderUnavailable

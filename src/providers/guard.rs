@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 /// Cloud metadata services that are not on the link-local range.
@@ -39,6 +40,12 @@ impl Guard {
             allowed: allowed.into(),
             api_server: api_server.into(),
         }
+    }
+
+    /// A digest of what is let through, to notice a change of the operator's flags by.
+    pub fn digest(&self) -> String {
+        let digest = Sha256::digest(format!("{self:?}"));
+        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether an address may be connected to.

@@ -34,14 +34,24 @@ async fn play(name: &str, rows: Vec<Row>) {
             let name = row.name;
             let dce = DceSimulator::start(DceOptions::default());
             let story = std::panic::AssertUnwindSafe(story::play(&stage, &dce, row));
-            (name, story.catch_unwind().await.is_ok(), dce.secret_values())
+            (
+                name,
+                story.catch_unwind().await.is_ok(),
+                dce.secret_values(),
+            )
         }
     });
     let played: Vec<_> = played.buffer_unordered(AT_ONCE).collect().await;
-    let failed: Vec<_> = played.iter().filter(|(_, ok, _)| !ok).map(|(name, ..)| *name).collect();
+    let failed: Vec<_> = played
+        .iter()
+        .filter(|(_, ok, _)| !ok)
+        .map(|(name, ..)| *name)
+        .collect();
     assert!(failed.is_empty(), "rows that failed: {failed:?}");
     let mut stage = Arc::into_inner(stage).expect("all rows have ended");
-    stage.more_secret_values.extend(played.into_iter().flat_map(|(.., values)| values));
+    stage
+        .more_secret_values
+        .extend(played.into_iter().flat_map(|(.., values)| values));
     stage.finish().await;
 }
 
@@ -59,19 +69,36 @@ async fn each_failure_of_the_self_test_keeps_the_new_token_from_being_published(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dce_that_has_no_token_endpoint_any_more_says_what_to_use_instead() {
-    let options = DceOptions { generation: Generation::From014, ..DceOptions::default() };
+    let options = DceOptions {
+        generation: Generation::From014,
+        ..DceOptions::default()
+    };
     let mut stage = Stage::with("from-014", options).await;
     stage.start().await;
     stage.apply(&stage.request("api")).await;
-    let request = stage.until("api", "NotOffered", |request| status_of(request, "Ready") == ("False", "NotOffered")).await;
+    let request = stage
+        .until("api", "NotOffered", |request| {
+            status_of(request, "Ready") == ("False", "NotOffered")
+        })
+        .await;
     let words = message_of(&request, "Ready");
-    assert!(words.contains("an access key from the Personal Center is itself the bearer token"), "{words}");
-    assert_eq!(status_of(&request, "Stalled").0, "True", "somebody has to do something");
+    assert!(
+        words.contains("an access key from the Personal Center is itself the bearer token"),
+        "{words}"
+    );
+    assert_eq!(
+        status_of(&request, "Stalled").0,
+        "True",
+        "somebody has to do something"
+    );
     let provider = stage.live_provider().await;
     let conditions = provider.status.expect("a status").conditions;
     assert_eq!(in_conditions(&conditions, "Ready"), ("False", "NotOffered"));
     let calls = stage.dce.server().calls_to(TOKEN).len();
-    assert_eq!(calls, 1, "the provider was tried once, and the request did not try again");
+    assert_eq!(
+        calls, 1,
+        "the provider was tried once, and the request did not try again"
+    );
     stage.finish().await;
 }
 
@@ -85,14 +112,25 @@ async fn requests_wait_quietly_while_their_provider_is_tried_again() {
         stage.apply(&stage.request(name)).await;
     }
     testkit::wait::eventually(SOON, || async {
-        let login = stage.live_provider().await.status.and_then(|status| status.login);
-        anyhow::ensure!(login.as_ref().is_some_and(|login| login.attempts >= 2), "{login:?}");
+        let login = stage
+            .live_provider()
+            .await
+            .status
+            .and_then(|status| status.login);
+        anyhow::ensure!(
+            login.as_ref().is_some_and(|login| login.attempts >= 2),
+            "{login:?}"
+        );
         Ok(())
     })
     .await
     .unwrap();
     for name in ["a", "b", "c"] {
-        stage.until(name, "Timeout", |request| status_of(request, "Ready") == ("False", "Timeout")).await;
+        stage
+            .until(name, "Timeout", |request| {
+                status_of(request, "Ready") == ("False", "Timeout")
+            })
+            .await;
     }
     // Each look at a Secret is a pass: a few for each verdict of the provider, not one after the
     // other for as long as the provider takes to answer.

@@ -21,17 +21,25 @@ const PROMPTLY: Duration = Duration::from_secs(2);
 const ROTATE: &str = "credential-operator.dev/rotate";
 
 fn is(reason: &'static str) -> impl Fn(&CredentialRequest) -> bool {
-    move |request| status_of(request, "Ready") == ("False", reason) && status_of(request, "Stalled") == ("True", reason)
+    move |request| {
+        status_of(request, "Ready") == ("False", reason)
+            && status_of(request, "Stalled") == ("True", reason)
+    }
 }
 
 fn is_synced(request: &CredentialRequest) -> bool {
     status_of(request, "Ready") == ("True", "Synced")
-        && request.status.as_ref().is_some_and(|status| status.observed_generation == request.metadata.generation)
+        && request
+            .status
+            .as_ref()
+            .is_some_and(|status| status.observed_generation == request.metadata.generation)
 }
 
 fn serial(request: &CredentialRequest) -> u64 {
     let status = request.status.as_ref();
-    status.and_then(|status| status.credentials.first()).map_or(0, |record| record.serial)
+    status
+        .and_then(|status| status.credentials.first())
+        .map_or(0, |record| record.serial)
 }
 
 /// A stage with one synced request, `api`.
@@ -49,22 +57,40 @@ async fn a_grant_is_obeyed_as_soon_as_it_is_withdrawn_narrowed_or_given() {
     let (secret, asked) = (stage.secret("api").await, stage.dce.token_requests());
     let granted = stage.provider();
     let mut nobody = granted.clone();
-    nobody["spec"]["allow"][0]["namespaces"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "nobody"}});
+    nobody["spec"]["allow"][0]["namespaces"] =
+        json!({"matchLabels": {"kubernetes.io/metadata.name": "nobody"}});
     let mut shorter = granted.clone();
     shorter["spec"]["allow"][0]["dce"]["maxCycle"] = json!(1);
 
-    for (provider, words) in [(&nobody, "none of its grants"), (&shorter, "may be at most 1 day")] {
+    for (provider, words) in [
+        (&nobody, "none of its grants"),
+        (&shorter, "may be at most 1 day"),
+    ] {
         stage.apply(provider).await;
-        let refused = stage.within(PROMPTLY, "api", "NotAllowed", is("NotAllowed")).await;
-        assert!(message_of(&refused, "Ready").contains(words), "{}", message_of(&refused, "Ready"));
+        let refused = stage
+            .within(PROMPTLY, "api", "NotAllowed", is("NotAllowed"))
+            .await;
+        assert!(
+            message_of(&refused, "Ready").contains(words),
+            "{}",
+            message_of(&refused, "Ready")
+        );
         assert_eq!(status_of(&refused, "Reconciling").0, "False");
-        assert_eq!(stage.secret("api").await, secret, "what was published stays");
+        assert_eq!(
+            stage.secret("api").await,
+            secret,
+            "what was published stays"
+        );
         assert!(stage.dce.is_live(&value(&secret, "token")));
         stage.apply(&granted).await;
         stage.within(PROMPTLY, "api", "Synced", is_synced).await;
     }
     assert_eq!(stage.secret("api").await, secret);
-    assert_eq!(stage.dce.token_requests(), asked, "a grant is no reason for a new token or a new login");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked,
+        "a grant is no reason for a new token or a new login"
+    );
     stage.finish().await;
 }
 
@@ -98,29 +124,64 @@ async fn a_larger_budget_helps_those_who_wait_for_the_smaller_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_secret_that_goes_and_comes_is_told_on_the_provider() {
     let stage = synced("login-secret").await;
-    let (secret, request) = (stage.secret("api").await, stage.requests().get("api").await.unwrap());
+    let (secret, request) = (
+        stage.secret("api").await,
+        stage.requests().get("api").await.unwrap(),
+    );
     let platform: Api<Secret> = Api::namespaced(stage.client.clone(), &stage.platform);
-    platform.delete("login", &DeleteParams::default()).await.unwrap();
-    let provider = stage.provider_says(PROMPTLY, "Ready", ("False", "LoginSecretNotFound")).await;
+    platform
+        .delete("login", &DeleteParams::default())
+        .await
+        .unwrap();
+    let provider = stage
+        .provider_says(PROMPTLY, "Ready", ("False", "LoginSecretNotFound"))
+        .await;
     let words = format!("{}/login", stage.platform);
-    assert!(provider.status.unwrap().conditions.iter().any(|condition| condition.message.contains(&words)));
+    assert!(
+        provider
+            .status
+            .unwrap()
+            .conditions
+            .iter()
+            .any(|condition| condition.message.contains(&words))
+    );
     stage.apply(&stage.request("late")).await;
-    stage.within(PROMPTLY, "late", "LoginSecretNotFound", is("LoginSecretNotFound")).await;
+    stage
+        .within(
+            PROMPTLY,
+            "late",
+            "LoginSecretNotFound",
+            is("LoginSecretNotFound"),
+        )
+        .await;
 
     stage.write_login(&stage.login).await;
-    stage.provider_says(PROMPTLY, "Ready", ("True", "LoginWorks")).await;
+    stage
+        .provider_says(PROMPTLY, "Ready", ("True", "LoginWorks"))
+        .await;
     stage.within(PROMPTLY, "late", "Synced", is_synced).await;
 
     // Consent belongs to the Secret, and can be taken back there.
     let patch = json!({"metadata": {"annotations": {"credential-operator.dev/login-for": null}}});
-    platform.patch("login", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
-    stage.provider_says(PROMPTLY, "Ready", ("False", "NoConsent")).await;
+    platform
+        .patch("login", &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    stage
+        .provider_says(PROMPTLY, "Ready", ("False", "NoConsent"))
+        .await;
     stage.write_login(&stage.login).await;
-    stage.provider_says(PROMPTLY, "Ready", ("True", "LoginWorks")).await;
+    stage
+        .provider_says(PROMPTLY, "Ready", ("True", "LoginWorks"))
+        .await;
 
     assert_eq!(stage.secret("api").await, secret);
     let after = stage.requests().get("api").await.unwrap();
-    assert_eq!(after.resource_version(), request.resource_version(), "what is published is not concerned");
+    assert_eq!(
+        after.resource_version(),
+        request.resource_version(),
+        "what is published is not concerned"
+    );
     stage.finish().await;
 }
 
@@ -128,29 +189,59 @@ async fn a_login_secret_that_goes_and_comes_is_told_on_the_provider() {
 async fn a_request_that_asks_for_something_else_gets_a_new_token() {
     let stage = synced("other-ask").await;
     let old = stage.token("api").await;
-    stage.change("api", json!({"spec": {"dce": {"token": {"cycle": 7}}}})).await;
-    let changed = stage.within(PROMPTLY, "api", "serial 2", |request| is_synced(request) && serial(request) == 2).await;
+    stage
+        .change("api", json!({"spec": {"dce": {"token": {"cycle": 7}}}}))
+        .await;
+    let changed = stage
+        .within(PROMPTLY, "api", "serial 2", |request| {
+            is_synced(request) && serial(request) == 2
+        })
+        .await;
     let issued = stage.dce.issued().pop().unwrap();
     assert_eq!(issued.cycle_asked, Some(7));
     assert_eq!(stage.token("api").await, issued.token);
-    assert!(stage.dce.is_live(&old), "a token is left to expire: who has read it can go on using it");
+    assert!(
+        stage.dce.is_live(&old),
+        "a token is left to expire: who has read it can go on using it"
+    );
 
     // When it is renewed is no matter of the provider.
-    let due = |request: &CredentialRequest| request.status.as_ref().and_then(|status| status.next_action_time);
+    let due = |request: &CredentialRequest| {
+        request
+            .status
+            .as_ref()
+            .and_then(|status| status.next_action_time)
+    };
     let asked = stage.dce.token_requests();
-    stage.change("api", json!({"spec": {"renewal": {"renewBefore": "1h"}}})).await;
-    let later = stage
-        .within(PROMPTLY, "api", "another time", |request| is_synced(request) && due(request) != due(&changed))
+    stage
+        .change("api", json!({"spec": {"renewal": {"renewBefore": "1h"}}}))
         .await;
-    let before = later.status.as_ref().unwrap().expires_at.unwrap().duration_since(due(&later).unwrap());
+    let later = stage
+        .within(PROMPTLY, "api", "another time", |request| {
+            is_synced(request) && due(request) != due(&changed)
+        })
+        .await;
+    let before = later
+        .status
+        .as_ref()
+        .unwrap()
+        .expires_at
+        .unwrap()
+        .duration_since(due(&later).unwrap());
     assert_eq!(before.as_secs(), 3600);
     assert_eq!(stage.dce.token_requests(), asked);
 
     // Another Secret would leave one behind that workloads go on using and nobody renews.
     let patch = json!({"spec": {"secret": {"name": "other"}}});
-    let refused = stage.requests().patch("api", &PatchParams::default(), &Patch::Merge(&patch)).await;
+    let refused = stage
+        .requests()
+        .patch("api", &PatchParams::default(), &Patch::Merge(&patch))
+        .await;
     let words = refused.expect_err("refused").to_string();
-    assert!(words.contains("spec.secret.name cannot be changed"), "{words}");
+    assert!(
+        words.contains("spec.secret.name cannot be changed"),
+        "{words}"
+    );
     stage.finish().await;
 }
 
@@ -164,9 +255,14 @@ async fn the_annotation_rotate_brings_one_new_token_for_each_new_value() {
         stage.dce.revoke(&old);
         stage.annotate("api", ROTATE, word).await;
         let rotated = stage
-            .within(PROMPTLY, "api", "rotated", |request| is_synced(request) && serial(request) == serial_now)
+            .within(PROMPTLY, "api", "rotated", |request| {
+                is_synced(request) && serial(request) == serial_now
+            })
             .await;
-        assert_eq!(rotated.status.as_ref().unwrap().rotated.as_deref(), Some(word));
+        assert_eq!(
+            rotated.status.as_ref().unwrap().rotated.as_deref(),
+            Some(word)
+        );
         let new = stage.token("api").await;
         assert!(new != old && stage.dce.is_live(&new));
     }
@@ -174,12 +270,18 @@ async fn the_annotation_rotate_brings_one_new_token_for_each_new_value() {
     stage.annotate("api", "somebody", "was here").await;
     let events = eventually(SOON, async || {
         let events = stage.events().await;
-        let rotations = events.iter().filter(|event| event.starts_with("Rotated: ")).count();
+        let rotations = events
+            .iter()
+            .filter(|event| event.starts_with("Rotated: "))
+            .count();
         ensure!(rotations >= 1, "{events:?}");
         Ok(events)
     });
     let events = events.await.unwrap();
-    assert!(events.iter().any(|event| event.contains("into Secret api")), "{events:?}");
+    assert!(
+        events.iter().any(|event| event.contains("into Secret api")),
+        "{events:?}"
+    );
     // A pass over another request, which begins later, has ended: so has that over this one.
     stage.apply(&stage.request("other")).await;
     stage.ready("other").await;
@@ -191,23 +293,42 @@ async fn the_annotation_rotate_brings_one_new_token_for_each_new_value() {
 async fn a_suspended_request_is_left_alone_until_it_is_resumed() {
     let stage = synced("suspend").await;
     let asked = stage.dce.token_requests();
-    stage.change("api", json!({"spec": {"suspend": true}})).await;
-    let suspended = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Suspended");
+    stage
+        .change("api", json!({"spec": {"suspend": true}}))
+        .await;
+    let suspended =
+        |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Suspended");
     let request = stage.within(PROMPTLY, "api", "Suspended", suspended).await;
     for condition in ["Reconciling", "Stalled", "RenewalFailing"] {
         assert_eq!(status_of(&request, condition).0, "False", "{condition}");
     }
-    stage.change("api", json!({"spec": {"dce": {"token": {"cycle": 9}}}})).await;
+    stage
+        .change("api", json!({"spec": {"dce": {"token": {"cycle": 9}}}}))
+        .await;
     stage.annotate("api", ROTATE, "while-suspended").await;
-    stage.api::<Secret>().delete("api", &DeleteParams::default()).await.unwrap();
+    stage
+        .api::<Secret>()
+        .delete("api", &DeleteParams::default())
+        .await
+        .unwrap();
     stage.apply(&stage.request("other")).await;
     stage.ready("other").await;
-    assert_eq!(stage.dce.token_requests(), asked + 1, "only the other one has asked");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked + 1,
+        "only the other one has asked"
+    );
     assert_eq!(stage.api::<Secret>().get_opt("api").await.unwrap(), None);
 
-    stage.change("api", json!({"spec": {"suspend": false}})).await;
+    stage
+        .change("api", json!({"spec": {"suspend": false}}))
+        .await;
     stage.within(PROMPTLY, "api", "Synced", is_synced).await;
-    assert_eq!(stage.dce.token_requests(), asked + 2, "one token for all that was asked meanwhile");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked + 2,
+        "one token for all that was asked meanwhile"
+    );
     assert_eq!(stage.dce.issued().pop().unwrap().cycle_asked, Some(9));
     assert!(stage.dce.is_live(&stage.token("api").await));
     stage.finish().await;
@@ -226,18 +347,50 @@ async fn a_grant_follows_the_labels_of_namespaces() {
     let namespaces: Api<Namespace> = Api::all(stage.client.clone());
     let label = async |tier: Value| {
         let patch = json!({"metadata": {"labels": {"tier": tier}}});
-        namespaces.patch(&stage.team, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        namespaces
+            .patch(&stage.team, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
     };
     label(json!("gold")).await;
     stage.within(PROMPTLY, "api", "Synced", is_synced).await;
     let secret = stage.secret("api").await;
     for tier in [json!("silver"), json!(null)] {
         label(tier).await;
-        stage.within(PROMPTLY, "api", "NotAllowed", is("NotAllowed")).await;
-        assert_eq!(stage.secret("api").await, secret, "what was published stays");
+        stage
+            .within(PROMPTLY, "api", "NotAllowed", is("NotAllowed"))
+            .await;
+        assert_eq!(
+            stage.secret("api").await,
+            secret,
+            "what was published stays"
+        );
         label(json!("gold")).await;
         stage.within(PROMPTLY, "api", "Synced", is_synced).await;
     }
-    assert_eq!(stage.dce.token_requests(), 2, "the test of the login, and the one token");
+    assert_eq!(
+        stage.dce.token_requests(),
+        2,
+        "the test of the login, and the one token"
+    );
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scratch_double_rotation() {
+    let mut stage = synced("scratch").await;
+    let asked = stage.dce.token_requests();
+    let held = stage.wire.rule(
+        |call| call.label() == "patch credentialrequests/status",
+        testkit::wire::Fault::HoldBefore,
+        Some(1),
+    );
+    stage.annotate("api", ROTATE, "once").await;
+    held.hit(SOON).await.unwrap();
+    stage.kill();
+    stage.wire.clear_rules();
+    stage.start().await;
+    let done = stage.until("api", "rotated", |request| request.status.as_ref().unwrap().rotated.as_deref() == Some("once")).await;
+    assert_eq!((stage.dce.token_requests() - asked, serial(&done)), (1, 2));
     stage.finish().await;
 }

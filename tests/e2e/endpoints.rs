@@ -13,7 +13,7 @@ use testkit::{
 
 use crate::{
     attacks::{LOOPBACK, ask, declare, provider, provider_says, request_says, tenant},
-    stage::{SOON, Stage, control_plane, message_of, status_of},
+    stage::{SOON, Stage, control_plane, in_conditions, message_of, status_of},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn settled(stage: &Stage, provider: &str, request: &str) {
     eventually(SOON, || async {
         let provider = stage.api::<CredentialProvider>().get(provider).await?;
         let known = provider.status.unwrap_or_default();
-        anyhow::ensure!(said(crate::stage::in_conditions(&known.conditions, "Ready")), "{known:#?}");
+        anyhow::ensure!(said(in_conditions(&known.conditions, "Ready")), "{known:#?}");
         Ok(())
     })
     .await
@@ -195,6 +195,17 @@ async fn a_provider_that_is_not_for_a_namespace_looks_like_one_that_is_not_there
     }
     providers.push(format!("{}-that-is-not-there", stage.team));
     stage.start().await;
+    // The logins of those that have one are tested, and that is all.
+    let all: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
+    eventually(SOON, || async {
+        for name in [&stage.team, &providers[0], &providers[2]] {
+            let known = all.get(name).await?.status.unwrap_or_default();
+            anyhow::ensure!(in_conditions(&known.conditions, "Ready").0 == "True", "{name}: {known:?}");
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
     let calls = stage.dce.calls().len();
 
     let mut answers: Vec<(String, Value)> = Vec::new();
@@ -229,7 +240,6 @@ async fn a_provider_that_is_not_for_a_namespace_looks_like_one_that_is_not_there
     let said = stage.until("long", "NotAllowed", |request| status_of(request, "Ready") == ("False", "NotAllowed")).await;
     let expected = not_there["conditions"][0]["message"].as_str().unwrap().replace("PROVIDER", &providers[0]);
     assert_eq!(message_of(&said, "Ready"), expected);
-    let all: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
     for name in &providers[..3] {
         all.delete(name, &Default::default()).await.unwrap();
     }

@@ -48,7 +48,10 @@ fn rendered() -> String {
 
 /// The objects of the base.
 fn objects() -> Vec<Value> {
-    let output = kubectl(&["create", "--dry-run=client", "-o", "json", "-f", "-"], &rendered());
+    let output = kubectl(
+        &["create", "--dry-run=client", "-o", "json", "-f", "-"],
+        &rendered(),
+    );
     assert!(output.status.success(), "{}", said(&output));
     let objects: Vec<Value> = serde_json::Deserializer::from_slice(&output.stdout)
         .into_iter()
@@ -62,31 +65,60 @@ fn objects() -> Vec<Value> {
 
 /// The object of a kind and name.
 fn object(kind: &str, name: &str) -> Value {
-    let found = objects().into_iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    let found = objects()
+        .into_iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
     found.unwrap_or_else(|| panic!("{kind} {name} is not in the base"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_base_renders_and_the_api_server_takes_all_of_it() {
-    let mut kinds: Vec<_> = objects().iter().map(|object| object["kind"].as_str().unwrap_or_default().to_owned()).collect();
+    let mut kinds: Vec<_> = objects()
+        .iter()
+        .map(|object| object["kind"].as_str().unwrap_or_default().to_owned())
+        .collect();
     kinds.sort_unstable();
     let expected = [
-        "ClusterRole", "ClusterRole", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "CustomResourceDefinition",
-        "CustomResourceDefinition", "Deployment", "Namespace", "ServiceAccount",
+        "ClusterRole",
+        "ClusterRole",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "CustomResourceDefinition",
+        "CustomResourceDefinition",
+        "Deployment",
+        "Namespace",
+        "ServiceAccount",
     ];
     assert_eq!(kinds, expected);
-    let output = kubectl(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &rendered());
+    let output = kubectl(
+        &[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "-f",
+            "-",
+        ],
+        &rendered(),
+    );
     assert!(output.status.success(), "{}", said(&output));
     let deployment = object("Deployment", "credential-operator");
     assert_eq!(deployment["spec"]["replicas"], 1);
-    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "two at a time would both ask the providers");
+    assert_eq!(
+        deployment["spec"]["strategy"]["type"], "Recreate",
+        "two at a time would both ask the providers"
+    );
     assert_eq!(deployment["metadata"]["namespace"], "credential-operator");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pod_passes_the_strictest_standard_and_each_setting_counts() {
     let namespace = object("Namespace", "credential-operator");
-    assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+    assert_eq!(
+        namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
+        "restricted"
+    );
     let deployment = object("Deployment", "credential-operator");
     let template = &deployment["spec"]["template"];
     let pod = json!({
@@ -102,15 +134,30 @@ async fn the_pod_passes_the_strictest_standard_and_each_setting_counts() {
     for (path, field) in [
         ("/spec/securityContext", "runAsNonRoot"),
         ("/spec/securityContext", "seccompProfile"),
-        ("/spec/containers/0/securityContext", "allowPrivilegeEscalation"),
+        (
+            "/spec/containers/0/securityContext",
+            "allowPrivilegeEscalation",
+        ),
         ("/spec/containers/0/securityContext", "capabilities"),
     ] {
         let mut broken = pod.clone();
-        let context = broken.pointer_mut(path).and_then(Value::as_object_mut).expect("a security context");
-        context.remove(field).unwrap_or_else(|| panic!("{field} is not set"));
+        let context = broken
+            .pointer_mut(path)
+            .and_then(Value::as_object_mut)
+            .expect("a security context");
+        context
+            .remove(field)
+            .unwrap_or_else(|| panic!("{field} is not set"));
         let refused = send(&broken);
-        assert!(!refused.status.success(), "without {field} it should be refused");
-        assert!(said(&refused).contains("violates PodSecurity \"restricted"), "{}", said(&refused));
+        assert!(
+            !refused.status.success(),
+            "without {field} it should be refused"
+        );
+        assert!(
+            said(&refused).contains("violates PodSecurity \"restricted"),
+            "{}",
+            said(&refused)
+        );
     }
 }
 
@@ -145,17 +192,27 @@ const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollecti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cluster_s_own_roles_reach_requests_and_neither_providers_nor_status() {
-    control_plane().require_controller_manager().expect("it is what adds rules to these roles");
+    control_plane()
+        .require_controller_manager()
+        .expect("it is what adds rules to these roles");
     let client = control_plane().admin_client().await;
     let namespace = "install-roles";
-    create::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
+    create::<Namespace>(
+        &Api::all(client.clone()),
+        json!({"metadata": {"name": namespace}}),
+    )
+    .await;
     for role in ["view", "edit", "admin"] {
         let binding = json!({
             "metadata": {"name": role, "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": role, "namespace": namespace}],
         });
-        create::<k8s_openapi::api::rbac::v1::RoleBinding>(&Api::namespaced(client.clone(), namespace), binding).await;
+        create::<k8s_openapi::api::rbac::v1::RoleBinding>(
+            &Api::namespaced(client.clone(), namespace),
+            binding,
+        )
+        .await;
     }
     let user = |role: &str| service_account_user(namespace, role);
     let expect = async |role: &str, verb: &str, resource: &str, expected: bool| {
@@ -176,7 +233,13 @@ async fn the_cluster_s_own_roles_reach_requests_and_neither_providers_nor_status
             expect(role, verb, "credentialrequests", role != "view").await;
         }
         for verb in READ.iter().chain(&WRITE) {
-            for resource in ["credentialproviders", "clustercredentialproviders", "credentialrequests/status", "credentialproviders/status", "credentialrequests/finalizers"] {
+            for resource in [
+                "credentialproviders",
+                "clustercredentialproviders",
+                "credentialrequests/status",
+                "credentialproviders/status",
+                "credentialrequests/finalizers",
+            ] {
                 expect(role, verb, resource, false).await;
             }
         }
@@ -185,18 +248,29 @@ async fn the_cluster_s_own_roles_reach_requests_and_neither_providers_nor_status
 
 /// A verb and a resource with its group, as in `patch credential-operator.dev/credentialrequests/status`.
 fn right(verb: &str, group: &str, resource: &str, subresource: Option<&str>) -> String {
-    let subresource = subresource.map(|subresource| format!("/{subresource}")).unwrap_or_default();
+    let subresource = subresource
+        .map(|subresource| format!("/{subresource}"))
+        .unwrap_or_default();
     format!("{verb} {group}/{resource}{subresource}")
 }
 
 async fn shipped_rights() -> BTreeSet<String> {
     let roles: Api<ClusterRole> = Api::all(control_plane().admin_client().await);
-    let rules = roles.get("credential-operator").await.expect("the role is there").rules.expect("rules");
+    let rules = roles
+        .get("credential-operator")
+        .await
+        .expect("the role is there")
+        .rules
+        .expect("rules");
     let mut rights = BTreeSet::new();
     for rule in rules {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
-                rights.extend(rule.verbs.iter().map(|verb| right(verb, group, resource, None)));
+                rights.extend(
+                    rule.verbs
+                        .iter()
+                        .map(|verb| right(verb, group, resource, None)),
+                );
             }
         }
     }
@@ -206,23 +280,38 @@ async fn shipped_rights() -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let mut stage = Stage::new("rights").await;
-    stage.flags.push("--tenant-endpoints=127.0.0.0/8".to_owned());
+    stage
+        .flags
+        .push("--tenant-endpoints=127.0.0.0/8".to_owned());
     stage.start().await;
     // A whole life: both kinds of provider, a first sync, a rotation, damage, a failure that comes
     // again, a restart, the end.
-    stage.write_login_for(&stage.team, "login", &stage.dce.endpoint(), &stage.login).await;
+    stage
+        .write_login_for(&stage.team, "login", &stage.dce.endpoint(), &stage.login)
+        .await;
     let mut local = stage.provider();
     local["kind"] = json!("CredentialProvider");
     local["metadata"] = json!({"name": "local", "namespace": stage.team});
     local["spec"]["dce"]["auth"]["keyPair"]["secretRef"] = json!({"name": "login"});
     local["spec"]["allow"] = json!([{"dce": {"kinds": ["token"]}}]);
     stage.apply(&local).await;
-    stage.apply(&stage.request_of("local", "CredentialProvider", "local")).await;
+    stage
+        .apply(&stage.request_of("local", "CredentialProvider", "local"))
+        .await;
     stage.apply(&stage.request("api")).await;
     stage.ready("local").await;
     stage.ready("api").await;
-    stage.annotate("api", "credential-operator.dev/rotate", "1").await;
-    stage.until("api", "rotated", |request| request.status.as_ref().is_some_and(|status| status.rotated.as_deref() == Some("1"))).await;
+    stage
+        .annotate("api", "credential-operator.dev/rotate", "1")
+        .await;
+    stage
+        .until("api", "rotated", |request| {
+            request
+                .status
+                .as_ref()
+                .is_some_and(|status| status.rotated.as_deref() == Some("1"))
+        })
+        .await;
     for _ in 0..2 {
         // Twice, so that the same is told again.
         stage
@@ -246,17 +335,41 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     .unwrap();
     stage.stop().await;
     stage.start().await;
-    stage.until("api", "Synced", |request| status_of(request, "Ready") == ("True", "Synced")).await;
-    stage.requests().delete("local", &kube::api::DeleteParams::default()).await.expect("it is deleted");
-    stage.gone::<k8s_openapi::api::core::v1::Secret>("local").await;
+    stage
+        .until("api", "Synced", |request| {
+            status_of(request, "Ready") == ("True", "Synced")
+        })
+        .await;
+    stage
+        .requests()
+        .delete("local", &kube::api::DeleteParams::default())
+        .await
+        .expect("it is deleted");
+    stage
+        .gone::<k8s_openapi::api::core::v1::Secret>("local")
+        .await;
 
     let calls = stage.wire.calls();
-    let refused: Vec<_> = calls.iter().filter(|call| call.status == Some(403)).map(|call| call.label()).collect();
-    assert!(refused.is_empty(), "the operator asked for what it may not: {refused:?}");
+    let refused: Vec<_> = calls
+        .iter()
+        .filter(|call| call.status == Some(403))
+        .map(|call| call.label())
+        .collect();
+    assert!(
+        refused.is_empty(),
+        "the operator asked for what it may not: {refused:?}"
+    );
     let used: BTreeSet<_> = calls
         .iter()
         .filter_map(|call| call.kubernetes())
-        .map(|call| right(call.verb, &call.group, &call.resource, call.subresource.as_deref()))
+        .map(|call| {
+            right(
+                call.verb,
+                &call.group,
+                &call.resource,
+                call.subresource.as_deref(),
+            )
+        })
         .collect();
     let unused: BTreeSet<_> = shipped_rights().await.difference(&used).cloned().collect();
     let needed_elsewhere = BTreeSet::from([

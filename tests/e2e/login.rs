@@ -40,8 +40,14 @@ fn fails_quietly(request: &CredentialRequest) -> bool {
 
 async fn secret_versions(stage: &Stage) -> Vec<(String, Option<String>)> {
     let secrets: Api<Secret> = stage.api();
-    let secrets = secrets.list(&ListParams::default()).await.expect("Secrets can be listed");
-    secrets.iter().map(|secret| (secret.name_any(), secret.resource_version())).collect()
+    let secrets = secrets
+        .list(&ListParams::default())
+        .await
+        .expect("Secrets can be listed");
+    secrets
+        .iter()
+        .map(|secret| (secret.name_any(), secret.resource_version()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,8 +57,13 @@ async fn fifty_requests_with_a_wrong_login_are_one_try_until_it_is_corrected() {
     let refused = stage.all("LoginRefused", is_refused).await;
     assert_eq!(refused.len(), MANY);
     let words = message_of(&refused[0], "Ready");
-    assert!(words.contains(&format!("ClusterCredentialProvider {}", stage.team)), "{words}");
-    stage.provider_says(SOON, "Stalled", ("True", "LoginRefused")).await;
+    assert!(
+        words.contains(&format!("ClusterCredentialProvider {}", stage.team)),
+        "{words}"
+    );
+    stage
+        .provider_says(SOON, "Stalled", ("True", "LoginRefused"))
+        .await;
     assert_eq!(stage.dce.token_requests(), 1);
 
     // Neither a restart nor another request is a reason to try again.
@@ -72,10 +83,16 @@ async fn fifty_requests_with_a_wrong_login_are_one_try_until_it_is_corrected() {
 
     stage.write_login(&stage.login).await;
     assert_eq!(stage.all_ready().await.len(), MANY + 1);
-    stage.provider_says(SOON, "Ready", ("True", "LoginWorks")).await;
+    stage
+        .provider_says(SOON, "Ready", ("True", "LoginWorks"))
+        .await;
     let tries = u64::try_from(MANY).unwrap() + 1;
     assert_eq!(stage.dce.logins_refused(), 1);
-    assert_eq!(stage.dce.token_requests(), 1 + 1 + tries, "the two tests, and one for each");
+    assert_eq!(
+        stage.dce.token_requests(),
+        1 + 1 + tries,
+        "the two tests, and one for each"
+    );
     stage.finish().await;
 }
 
@@ -107,10 +124,19 @@ async fn a_login_that_is_refused_later_takes_nothing_away_and_is_not_tried_by_ev
     let corrected = stage.dce.change_pair("operator");
 
     stage.all("failing quietly", fails_quietly).await;
-    assert_eq!(secret_versions(&stage).await, before, "what is published stays");
-    let provider = stage.provider_says(SOON, "Ready", ("False", "LoginRefused")).await;
+    assert_eq!(
+        secret_versions(&stage).await,
+        before,
+        "what is published stays"
+    );
+    let provider = stage
+        .provider_says(SOON, "Ready", ("False", "LoginRefused"))
+        .await;
     let known = provider.status.unwrap_or_default();
-    assert_eq!(known.login.map(|login| login.reason), Some(Reason::LoginRefused));
+    assert_eq!(
+        known.login.map(|login| login.reason),
+        Some(Reason::LoginRefused)
+    );
     assert_eq!(in_conditions(&known.conditions, "Stalled").0, "True");
     // All were due within a second. Only what was under way when the first was refused was refused
     // too: at most as many as the budget's concurrency, 8.
@@ -120,7 +146,10 @@ async fn a_login_that_is_refused_later_takes_nothing_away_and_is_not_tried_by_ev
     stage.write_login(&corrected).await;
     let renewed = stage
         .all("renewed", |request| {
-            let serial = request.status.as_ref().and_then(|status| status.credentials.first());
+            let serial = request
+                .status
+                .as_ref()
+                .and_then(|status| status.credentials.first());
             serial.is_some_and(|record| record.serial > 1)
                 && status_of(request, "Ready") == ("True", "Synced")
                 && status_of(request, "RenewalFailing").0 == "False"
@@ -143,11 +172,17 @@ async fn a_token_that_ends_while_the_login_is_refused_is_told_when_it_ends() {
     stage.until("api", "failing quietly", fails_quietly).await;
     // The next try of the login is half an hour away; the end of the token is not.
     let expired = stage
-        .until("api", "Expired", |request| status_of(request, "Ready") == ("False", "Expired"))
+        .until("api", "Expired", |request| {
+            status_of(request, "Ready") == ("False", "Expired")
+        })
         .await;
     assert!(message_of(&expired, "Ready").contains("LoginRefused"));
     assert_eq!(status_of(&expired, "Stalled"), ("True", "LoginRefused"));
-    assert_eq!(stage.secret("api").await, secret, "the last good Secret stays");
+    assert_eq!(
+        stage.secret("api").await,
+        secret,
+        "the last good Secret stays"
+    );
     assert_eq!(stage.dce.logins_refused(), 1);
     stage.write_login(&corrected).await;
     stage.ready("api").await;

@@ -31,13 +31,29 @@ fn crds_prints_what_is_shipped() {
     let output = ended(program().arg("crds"));
     assert!(output.status.success(), "{}", said(&output));
     let printed = String::from_utf8(output.stdout).expect("text");
-    let documents: Vec<_> = printed.split("---\n").map(str::trim).filter(|text| !text.is_empty()).collect();
+    let documents: Vec<_> = printed
+        .split("---\n")
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .collect();
     assert_eq!(documents.len(), 3);
-    for plural in ["credentialrequests", "credentialproviders", "clustercredentialproviders"] {
-        let shipped = std::fs::read_to_string(repository(&format!("crds/{plural}.yaml"))).expect("the file");
-        assert!(documents.contains(&shipped.trim()), "crds/{plural}.yaml is not what is printed");
+    for plural in [
+        "credentialrequests",
+        "credentialproviders",
+        "clustercredentialproviders",
+    ] {
+        let shipped =
+            std::fs::read_to_string(repository(&format!("crds/{plural}.yaml"))).expect("the file");
+        assert!(
+            documents.contains(&shipped.trim()),
+            "crds/{plural}.yaml is not what is printed"
+        );
         // What kubectl apply keeps of it in an annotation is at most 256 KiB.
-        assert!(shipped.len() < 100_000, "{plural} has {} bytes", shipped.len());
+        assert!(
+            shipped.len() < 100_000,
+            "{plural} has {} bytes",
+            shipped.len()
+        );
     }
 }
 
@@ -48,8 +64,14 @@ fn every_flag_of_the_help_names_its_variable() {
     let help = String::from_utf8(output.stdout).expect("text");
     let mut flags: Vec<(String, String)> = Vec::new();
     for line in help.lines().map(str::trim) {
-        if let Some(flag) = line.strip_prefix("--").or_else(|| line.strip_prefix("-h, --")) {
-            flags.push((flag.split([' ', '=']).next().unwrap_or_default().to_owned(), String::new()));
+        if let Some(flag) = line
+            .strip_prefix("--")
+            .or_else(|| line.strip_prefix("-h, --"))
+        {
+            flags.push((
+                flag.split([' ', '=']).next().unwrap_or_default().to_owned(),
+                String::new(),
+            ));
         }
         if let Some((_, text)) = flags.last_mut() {
             text.push_str(line);
@@ -57,8 +79,14 @@ fn every_flag_of_the_help_names_its_variable() {
     }
     assert!(flags.len() >= 8, "{help}");
     for (flag, text) in flags.iter().filter(|(flag, _)| flag != "help") {
-        let variable = format!("CREDENTIAL_OPERATOR_{}", flag.to_uppercase().replace('-', "_"));
-        assert!(text.contains(&format!("[env: {variable}=")), "--{flag} does not name {variable}: {text}");
+        let variable = format!(
+            "CREDENTIAL_OPERATOR_{}",
+            flag.to_uppercase().replace('-', "_")
+        );
+        assert!(
+            text.contains(&format!("[env: {variable}=")),
+            "--{flag} does not name {variable}: {text}"
+        );
     }
 }
 
@@ -73,12 +101,21 @@ fn a_flag_that_makes_no_sense_is_named_also_when_it_is_a_variable() {
         ("log-format", "xml"),
         ("log", "a=b=c"),
     ] {
-        let variable = format!("CREDENTIAL_OPERATOR_{}", flag.to_uppercase().replace('-', "_"));
-        for command in [program().args(["run", &format!("--{flag}={value}")]), program().arg("run").env(&variable, value)] {
+        let variable = format!(
+            "CREDENTIAL_OPERATOR_{}",
+            flag.to_uppercase().replace('-', "_")
+        );
+        for command in [
+            program().args(["run", &format!("--{flag}={value}")]),
+            program().arg("run").env(&variable, value),
+        ] {
             let output = ended(command);
             assert!(!output.status.success(), "--{flag} {value} was accepted");
             let words = said(&output);
-            assert!(words.contains(&format!("--{flag}")) && words.contains(value), "--{flag} {value}: {words}");
+            assert!(
+                words.contains(&format!("--{flag}")) && words.contains(value),
+                "--{flag} {value}: {words}"
+            );
             assert!(!words.contains("panicked"), "{words}");
         }
     }
@@ -90,7 +127,12 @@ fn without_a_cluster_it_says_where_it_looked() {
     let output = ended(program().arg("run").env("HOME", home.path()));
     assert!(!output.status.success());
     let words = said(&output);
-    for part in ["credential-operator: no cluster", "KUBECONFIG", "~/.kube/config", "ServiceAccount"] {
+    for part in [
+        "credential-operator: no cluster",
+        "KUBECONFIG",
+        "~/.kube/config",
+        "ServiceAccount",
+    ] {
         assert!(words.contains(part), "{part} is not in: {words}");
     }
     let nowhere = home.path().join("nowhere");
@@ -107,9 +149,20 @@ fn without_a_cluster_it_says_where_it_looked() {
 /// An answer of the operator's own server: its status, its type, its body.
 async fn ask(stage: &Stage, path: &str) -> anyhow::Result<(u16, String, String)> {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let answer = client.get(format!("http://{}{path}", stage.address())).send().await?;
-    let kind = answer.headers().get("content-type").map(|value| value.to_str().map(str::to_owned)).transpose()?;
-    Ok((answer.status().as_u16(), kind.unwrap_or_default(), answer.text().await?))
+    let answer = client
+        .get(format!("http://{}{path}", stage.address()))
+        .send()
+        .await?;
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .map(|value| value.to_str().map(str::to_owned))
+        .transpose()?;
+    Ok((
+        answer.status().as_u16(),
+        kind.unwrap_or_default(),
+        answer.text().await?,
+    ))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,10 +173,17 @@ async fn a_second_operator_at_the_same_port_says_so_and_leaves_the_first_alone()
     let kubeconfig = directory.path().join("kubeconfig");
     write_kubeconfig(&kubeconfig, stage.wire.url(), None, "none").expect("a kubeconfig");
     let listen = format!("--listen={}", stage.address());
-    let output = ended(program().args(["run", &listen]).env("KUBECONFIG", &kubeconfig));
+    let output = ended(
+        program()
+            .args(["run", &listen])
+            .env("KUBECONFIG", &kubeconfig),
+    );
     assert!(!output.status.success());
     let words = said(&output);
-    assert!(words.contains(&format!("--listen {}: cannot be bound", stage.address())), "{words}");
+    assert!(
+        words.contains(&format!("--listen {}: cannot be bound", stage.address())),
+        "{words}"
+    );
     assert!(words.contains("in use"), "{words}");
     assert_eq!(ask(&stage, "/readyz").await.expect("an answer").0, 200);
     stage.finish().await;
@@ -132,13 +192,24 @@ async fn a_second_operator_at_the_same_port_says_so_and_leaves_the_first_alone()
 #[tokio::test(flavor = "multi_thread")]
 async fn readyz_says_what_is_pending_and_livez_does_not_care() {
     let mut stage = Stage::new("pending").await;
-    let held = stage.wire.rule(|call| call.label() == "list credentialrequests", wire::Fault::HoldBefore, None);
+    let held = stage.wire.rule(
+        |call| call.label() == "list credentialrequests",
+        wire::Fault::HoldBefore,
+        None,
+    );
     stage.start_unready().await;
     held.hit(SOON).await.expect("the requests are listed");
     eventually(SOON, || async {
         let (status, _, words) = ask(&stage, "/readyz").await?;
         anyhow::ensure!(status == 503, "{status} {words}");
-        anyhow::ensure!(words == format!("waiting for the first list of: credentialrequests in {}\n", stage.team), "{words}");
+        anyhow::ensure!(
+            words
+                == format!(
+                    "waiting for the first list of: credentialrequests in {}\n",
+                    stage.team
+                ),
+            "{words}"
+        );
         Ok(())
     })
     .await
@@ -149,7 +220,10 @@ async fn readyz_says_what_is_pending_and_livez_does_not_care() {
     stage.wire.clear_rules();
     eventually(SOON, || async {
         let (status, _, words) = ask(&stage, "/readyz").await?;
-        anyhow::ensure!((status, words.as_str()) == (200, "ok\n"), "{status} {words}");
+        anyhow::ensure!(
+            (status, words.as_str()) == (200, "ok\n"),
+            "{status} {words}"
+        );
         Ok(())
     })
     .await
@@ -166,13 +240,25 @@ async fn an_api_server_that_is_not_there_yet_is_waited_for() {
     stage.start_unready().await;
     eventually(SOON, || async {
         let (status, _, words) = ask(&stage, "/readyz").await?;
-        anyhow::ensure!(status == 503 && words.contains("namespaces"), "{status} {words}");
-        anyhow::ensure!(stage.logs().contains("a watch failed; it is taken up again"), "it has not tried yet");
+        anyhow::ensure!(
+            status == 503 && words.contains("namespaces"),
+            "{status} {words}"
+        );
+        anyhow::ensure!(
+            stage
+                .logs()
+                .contains("a watch failed; it is taken up again"),
+            "it has not tried yet"
+        );
         Ok(())
     })
     .await
     .unwrap();
-    assert_eq!(ask(&stage, "/livez").await.expect("an answer").0, 200, "a restart would not help");
+    assert_eq!(
+        ask(&stage, "/livez").await.expect("an answer").0,
+        200,
+        "a restart would not help"
+    );
     stage.wire.set_down(false);
     eventually(Duration::from_secs(40), || async {
         let (status, _, words) = ask(&stage, "/readyz").await?;
@@ -191,30 +277,100 @@ async fn every_documented_metric_is_there_after_a_success_and_a_failure() {
     stage.start().await;
     stage.apply(&stage.request("api")).await;
     stage.ready("api").await;
-    stage.dce.faults().set(TOKEN, server::Fault::status(500, "text/plain", "no"));
-    stage.annotate("api", "credential-operator.dev/rotate", "1").await;
-    stage.until("api", "RenewalFailing", |request| status_of(request, "RenewalFailing").0 == "True").await;
+    stage
+        .dce
+        .faults()
+        .set(TOKEN, server::Fault::status(500, "text/plain", "no"));
+    stage
+        .annotate("api", "credential-operator.dev/rotate", "1")
+        .await;
+    stage
+        .until("api", "RenewalFailing", |request| {
+            status_of(request, "RenewalFailing").0 == "True"
+        })
+        .await;
     let (status, kind, text) = ask(&stage, "/metrics").await.expect("an answer");
-    assert_eq!((status, kind.as_str()), (200, "application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    assert_eq!(
+        (status, kind.as_str()),
+        (
+            200,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        )
+    );
     assert!(text.ends_with("# EOF\n"), "OpenMetrics ends with EOF");
     for (name, kind, help) in REFERENCE {
-        let family = if *kind == "counter" { name.trim_end_matches("_total") } else { name };
-        assert!(text.contains(&format!("# TYPE {family} {kind}\n")), "{name} in\n{text}");
-        assert!(text.contains(&format!("# HELP {family} {}", help.trim_end_matches('.'))), "{name} in\n{text}");
-        let sample = text.lines().any(|line| line.starts_with(name) && !line.starts_with('#'));
+        let family = if *kind == "counter" {
+            name.trim_end_matches("_total")
+        } else {
+            name
+        };
+        assert!(
+            text.contains(&format!("# TYPE {family} {kind}\n")),
+            "{name} in\n{text}"
+        );
+        assert!(
+            text.contains(&format!("# HELP {family} {}", help.trim_end_matches('.'))),
+            "{name} in\n{text}"
+        );
+        let sample = text
+            .lines()
+            .any(|line| line.starts_with(name) && !line.starts_with('#'));
         assert!(sample, "{name} has no value in\n{text}");
     }
     let provider = format!("provider=\"ClusterCredentialProvider {}\"", stage.team);
-    let count = async |prefix: &str| stage.metric(prefix).await.unwrap_or_else(|| panic!("{prefix} in\n{text}"));
+    let count = async |prefix: &str| {
+        stage
+            .metric(prefix)
+            .await
+            .unwrap_or_else(|| panic!("{prefix} in\n{text}"))
+    };
     let calls = "credential_operator_provider_calls_total";
-    assert_eq!(count(&format!("{calls}{{{provider},operation=\"login\",outcome=\"Success\"}}")).await, 1.0);
-    assert_eq!(count(&format!("{calls}{{{provider},operation=\"issue\",outcome=\"Success\"}}")).await, 1.0);
-    assert_eq!(count(&format!("{calls}{{{provider},operation=\"verify\",outcome=\"Success\"}}")).await, 1.0);
-    assert!(count(&format!("{calls}{{{provider},operation=\"issue\",outcome=\"ProviderUnavailable\"}}")).await >= 1.0);
-    assert!(count("credential_operator_failures_total{reason=\"ProviderUnavailable\"}").await >= 1.0);
-    assert_eq!(count(&format!("credential_operator_provider_requests{{{provider}}}")).await, 1.0);
-    let left = count(&format!("credential_operator_seconds_to_expiry{{{provider}}}")).await;
-    assert!((3.0 * 86_400.0 - 120.0..=3.0 * 86_400.0).contains(&left), "{left}");
+    assert_eq!(
+        count(&format!(
+            "{calls}{{{provider},operation=\"login\",outcome=\"Success\"}}"
+        ))
+        .await,
+        1.0
+    );
+    assert_eq!(
+        count(&format!(
+            "{calls}{{{provider},operation=\"issue\",outcome=\"Success\"}}"
+        ))
+        .await,
+        1.0
+    );
+    assert_eq!(
+        count(&format!(
+            "{calls}{{{provider},operation=\"verify\",outcome=\"Success\"}}"
+        ))
+        .await,
+        1.0
+    );
+    assert!(
+        count(&format!(
+            "{calls}{{{provider},operation=\"issue\",outcome=\"ProviderUnavailable\"}}"
+        ))
+        .await
+            >= 1.0
+    );
+    assert!(
+        count("credential_operator_failures_total{reason=\"ProviderUnavailable\"}").await >= 1.0
+    );
+    assert_eq!(
+        count(&format!(
+            "credential_operator_provider_requests{{{provider}}}"
+        ))
+        .await,
+        1.0
+    );
+    let left = count(&format!(
+        "credential_operator_seconds_to_expiry{{{provider}}}"
+    ))
+    .await;
+    assert!(
+        (3.0 * 86_400.0 - 120.0..=3.0 * 86_400.0).contains(&left),
+        "{left}"
+    );
     stage.finish().await;
 }
 
@@ -227,17 +383,26 @@ async fn ends_in_time(name: &str, signal: &str) {
     stage.dce.faults().set(TOKEN, server::Fault::Hang);
     let before = stage.dce.token_requests();
     stage.apply(&stage.request("hanging")).await;
-    let held = stage.wire.rule(|call| call.label() == "patch secrets", wire::Fault::HoldBefore, None);
+    let held = stage.wire.rule(
+        |call| call.label() == "patch secrets",
+        wire::Fault::HoldBefore,
+        None,
+    );
     stage
         .apply(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "first", "namespace": stage.team}, "stringData": {"endpoint": "elsewhere"}}))
         .await;
     eventually(SOON, || async {
-        anyhow::ensure!(stage.dce.token_requests() > before, "the provider was not asked yet");
+        anyhow::ensure!(
+            stage.dce.token_requests() > before,
+            "the provider was not asked yet"
+        );
         Ok(())
     })
     .await
     .unwrap();
-    held.hit(SOON).await.expect("the Secret is about to be repaired");
+    held.hit(SOON)
+        .await
+        .expect("the Secret is about to be repaired");
     let took = stage.end_by(signal).await;
     assert!(took < Duration::from_secs(10), "it took {took:?}");
     println!("{signal}: ended after {took:?}");
@@ -249,7 +414,10 @@ async fn ends_in_time(name: &str, signal: &str) {
     stage.ready("hanging").await;
     eventually(SOON, || async {
         let secret = stage.secret("first").await;
-        anyhow::ensure!(crate::stage::value(&secret, "endpoint") == stage.dce.endpoint(), "not repaired yet");
+        anyhow::ensure!(
+            crate::stage::value(&secret, "endpoint") == stage.dce.endpoint(),
+            "not repaired yet"
+        );
         Ok(())
     })
     .await

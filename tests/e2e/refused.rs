@@ -25,7 +25,11 @@ pub struct Row {
 
 /// A row of a table.
 pub fn row(what: &str, object: Value, says: &[&'static str]) -> Row {
-    Row { what: what.to_owned(), object, says: says.to_vec() }
+    Row {
+        what: what.to_owned(),
+        object,
+        says: says.to_vec(),
+    }
 }
 
 /// A value with one field set. `path` is separated by slashes; what is missing on the way is made.
@@ -44,8 +48,14 @@ pub fn with(mut value: Value, path: &str, field: Value) -> Value {
 /// A value with one field taken out.
 pub fn without(mut value: Value, path: &str) -> Value {
     let (parent, field) = path.rsplit_once('/').expect("a path with a slash");
-    let parent = value.pointer_mut(&format!("/{parent}")).expect("the parent is there");
-    parent.as_object_mut().expect("an object").remove(field).expect("the field was there");
+    let parent = value
+        .pointer_mut(&format!("/{parent}"))
+        .expect("the parent is there");
+    parent
+        .as_object_mut()
+        .expect("an object")
+        .remove(field)
+        .expect("the field was there");
     value
 }
 
@@ -115,26 +125,34 @@ impl Sender {
     pub async fn new(namespace: &str) -> Sender {
         let client = control_plane().admin_client().await;
         let body = json!({"metadata": {"name": namespace}});
-        create::<k8s_openapi::api::core::v1::Namespace>(&kube::Api::all(client.clone()), body).await;
-        Sender { client, namespace: namespace.to_owned() }
+        create::<k8s_openapi::api::core::v1::Namespace>(&kube::Api::all(client.clone()), body)
+            .await;
+        Sender {
+            client,
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// Creates an object as kubectl does: with strict field validation. The answer is the object as
     /// it was stored, or the words that the user sees.
     pub async fn create(&self, object: &Value) -> Result<Value, String> {
-        self.send(Method::POST, &self.path(object, None), object).await
+        self.send(Method::POST, &self.path(object, None), object)
+            .await
     }
 
     /// Replaces an object.
     pub async fn replace(&self, object: &Value) -> Result<Value, String> {
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
-        self.send(Method::PUT, &self.path(object, name), object).await
+        self.send(Method::PUT, &self.path(object, name), object)
+            .await
     }
 
     async fn send(&self, method: Method, path: &str, object: &Value) -> Result<Value, String> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{path}?fieldValidation=Strict&fieldManager=kubectl"))
+            .uri(format!(
+                "{path}?fieldValidation=Strict&fieldManager=kubectl"
+            ))
             .header("content-type", "application/json")
             .body(serde_json::to_vec(object).expect("JSON"))
             .expect("a request");
@@ -149,8 +167,12 @@ impl Sender {
         let group = "/apis/credential-operator.dev/v1alpha1";
         let namespace = &self.namespace;
         let collection = match object["kind"].as_str() {
-            Some("CredentialRequest") => format!("{group}/namespaces/{namespace}/credentialrequests"),
-            Some("CredentialProvider") => format!("{group}/namespaces/{namespace}/credentialproviders"),
+            Some("CredentialRequest") => {
+                format!("{group}/namespaces/{namespace}/credentialrequests")
+            }
+            Some("CredentialProvider") => {
+                format!("{group}/namespaces/{namespace}/credentialproviders")
+            }
             Some("ClusterCredentialProvider") => format!("{group}/clustercredentialproviders"),
             other => panic!("{other:?} is none of ours"),
         };
@@ -176,13 +198,22 @@ async fn all_are_refused(namespace: &str, rows: Vec<Row>) {
     let mut wrong = Vec::new();
     for (number, row) in rows.into_iter().enumerate() {
         // A name for each: one that is accepted must not be what keeps the next from being so.
-        let object = with(row.object.clone(), "metadata/name", json!(format!("{namespace}-{number}")));
+        let object = with(
+            row.object.clone(),
+            "metadata/name",
+            json!(format!("{namespace}-{number}")),
+        );
         match sender.create(&object).await {
             Ok(_) => wrong.push(format!("{}: accepted", row.what)),
             Err(words) => wrong.extend(misleading(&row, &words)),
         }
     }
-    assert!(wrong.is_empty(), "{} rows are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} rows are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// What is wrong with an answer.
@@ -190,7 +221,8 @@ fn misleading(row: &Row, words: &str) -> Vec<String> {
     let lacks = row.says.iter().filter(|part| !words.contains(**part));
     let lacks = lacks.map(|part| format!("{}: {part:?} is not in: {words}", row.what));
     let internals = NOT_FOR_PEOPLE.iter().filter(|part| words.contains(**part));
-    let internals = internals.map(|part| format!("{}: {part:?} tells nobody anything: {words}", row.what));
+    let internals =
+        internals.map(|part| format!("{}: {part:?} tells nobody anything: {words}", row.what));
     lacks.chain(internals).collect()
 }
 
@@ -216,19 +248,35 @@ async fn kubectl_shows_these_words_and_applies_nothing() {
         let path = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(path.path(), object.to_string()).expect("the file is written");
         let mut command = control_plane().kubectl();
-        command.args(["apply", "-n", &sender.namespace, "-f"]).arg(path.path());
+        command
+            .args(["apply", "-n", &sender.namespace, "-f"])
+            .arg(path.path());
         command.output().expect("kubectl runs")
     };
     let refused = kubectl(&with(request(), "spec/dce/token/cycle", json!(0)));
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "{words}");
-    assert!(words.contains("spec.dce.token.cycle: Invalid value: 0: must be a number of days from 1 to 365"), "{words}");
+    assert!(
+        words.contains(
+            "spec.dce.token.cycle: Invalid value: 0: must be a number of days from 1 to 365"
+        ),
+        "{words}"
+    );
 
     let slip = kubectl(&with(request(), "spec/dce/token/cycles", json!(1)));
     let words = String::from_utf8_lossy(&slip.stderr).into_owned();
     assert!(!slip.status.success(), "{words}");
-    assert!(words.contains("unknown field \"spec.dce.token.cycles\""), "{words}");
+    assert!(
+        words.contains("unknown field \"spec.dce.token.cycles\""),
+        "{words}"
+    );
     let path = sender.path(&request(), Some("api"));
-    let found = sender.client.request_text(Request::get(path).body(Vec::new()).expect("a request")).await;
-    assert!(matches!(found, Err(kube::Error::Api(status)) if status.code == 404), "nothing was stored");
+    let found = sender
+        .client
+        .request_text(Request::get(path).body(Vec::new()).expect("a request"))
+        .await;
+    assert!(
+        matches!(found, Err(kube::Error::Api(status)) if status.code == 404),
+        "nothing was stored"
+    );
 }

@@ -28,23 +28,38 @@ struct Consumer<'a> {
 
 impl<'a> Consumer<'a> {
     fn new(stage: &'a Stage) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
         Consumer { stage, http }
     }
 
     /// One call. Returns the serial of the credential that was used.
     async fn call(&self, name: &str) -> Result<u64> {
         let secret = self.stage.secret(name).await;
-        let url = format!("{}/apis/ghippo.io/v1alpha1/current-user", value(&secret, "endpoint"));
-        let call = self.http.get(url).header("Authorization", value(&secret, "authorization"));
+        let url = format!(
+            "{}/apis/ghippo.io/v1alpha1/current-user",
+            value(&secret, "endpoint")
+        );
+        let call = self
+            .http
+            .get(url)
+            .header("Authorization", value(&secret, "authorization"));
         let status = call.send().await?.status();
-        ensure!(status.is_success(), "serial {} was refused: {status}", serial(&secret));
+        ensure!(
+            status.is_success(),
+            "serial {} was refused: {status}",
+            serial(&secret)
+        );
         Ok(serial(&secret))
     }
 }
 
 fn serial(secret: &Secret) -> u64 {
-    secret.annotations()["credential-operator.dev/serial"].parse().expect("a number")
+    secret.annotations()["credential-operator.dev/serial"]
+        .parse()
+        .expect("a number")
 }
 
 /// A request that renews so long before the expiry.
@@ -57,7 +72,9 @@ fn renewed_before(stage: &Stage, name: &str, before: &str) -> Value {
 /// What everybody sees while renewals fail and the old credential lives.
 fn fails_quietly(request: &CredentialRequest) -> bool {
     let reason = status_of(request, "RenewalFailing").1;
-    let listed = Reason::ALL.iter().any(|known| known.as_str() == reason && *known != Reason::Nominal);
+    let listed = Reason::ALL
+        .iter()
+        .any(|known| known.as_str() == reason && *known != Reason::Nominal);
     listed
         && status_of(request, "RenewalFailing").0 == "True"
         && status_of(request, "Ready") == ("True", "Synced")
@@ -74,7 +91,10 @@ async fn recovered(stage: &Stage, name: &str) -> CredentialRequest {
     let well = |request: &CredentialRequest| {
         status_of(request, "Ready") == ("True", "Synced")
             && status_of(request, "RenewalFailing") == ("False", "Nominal")
-            && request.status.as_ref().is_some_and(|status| status.failure.is_none())
+            && request
+                .status
+                .as_ref()
+                .is_some_and(|status| status.failure.is_none())
     };
     let request = stage.until(name, "recovered", well).await;
     assert!(stage.dce.is_live(&stage.token(name).await));
@@ -93,7 +113,10 @@ async fn who_uses_what_is_in_the_secret_never_fails_over_twenty_renewals() {
     let uses = Mutex::new(BTreeMap::<u64, u64>::new());
     let renewed = eventually(Duration::from_secs(60), async || {
         // Whatever is in the Secret works: nothing is tried twice.
-        let used = consumer.call("api").await.unwrap_or_else(|error| panic!("{error:#}; before: {uses:?}"));
+        let used = consumer
+            .call("api")
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}; before: {uses:?}"));
         let mut uses = uses.lock().expect("no panic");
         *uses.entry(used).or_default() += 1;
         ensure!(uses.len() > 20, "{} renewals", uses.len() - 1);
@@ -101,11 +124,18 @@ async fn who_uses_what_is_in_the_secret_never_fails_over_twenty_renewals() {
     });
     renewed.await.unwrap();
     let serials: Vec<_> = uses.lock().expect("no panic").keys().copied().collect();
-    assert_eq!(serials, (1..=21).collect::<Vec<_>>(), "one credential after the other");
+    assert_eq!(
+        serials,
+        (1..=21).collect::<Vec<_>>(),
+        "one credential after the other"
+    );
     // The test of the login, and one for each serial; the next may be under way.
     let asked = stage.dce.token_requests();
     assert!((22..=23).contains(&asked), "{asked} token requests");
-    assert_eq!(stage.metric("credential_operator_failures_total{").await, None);
+    assert_eq!(
+        stage.metric("credential_operator_failures_total{").await,
+        None
+    );
     stage.finish().await;
 }
 
@@ -121,7 +151,9 @@ async fn an_outage_before_during_and_after_a_renewal_takes_nothing_away() {
             && status_of(request, "Reconciling") == ("True", "ProviderUnavailable")
             && status_of(request, "Stalled").0 == "False"
     };
-    stage.until("api", "waiting for the provider", waiting).await;
+    stage
+        .until("api", "waiting for the provider", waiting)
+        .await;
     stage.dce.down(false);
     recovered(&stage, "api").await;
 
@@ -129,11 +161,22 @@ async fn an_outage_before_during_and_after_a_renewal_takes_nothing_away() {
     let first = stage.secret("api").await;
     stage.dce.down(true);
     let failing = stage.until("api", "failing quietly", fails_quietly).await;
-    assert_eq!(status_of(&failing, "RenewalFailing").1, "ProviderUnavailable");
+    assert_eq!(
+        status_of(&failing, "RenewalFailing").1,
+        "ProviderUnavailable"
+    );
     assert!(stage.dce.is_live(&value(&first, "token")));
-    assert_eq!(stage.secret("api").await, first, "the last good Secret stays");
+    assert_eq!(
+        stage.secret("api").await,
+        first,
+        "the last good Secret stays"
+    );
     stage.until("api", "Expired", has_expired).await;
-    assert_eq!(stage.secret("api").await, first, "it stays also when it is over");
+    assert_eq!(
+        stage.secret("api").await,
+        first,
+        "it stays also when it is over"
+    );
     stage.dce.down(false);
     recovered(&stage, "api").await;
 
@@ -142,11 +185,25 @@ async fn an_outage_before_during_and_after_a_renewal_takes_nothing_away() {
     stage.dce.faults().set(CURRENT_USER, Fault::CutConnection);
     let issued = stage.dce.issued().len();
     stage.until("api", "failing quietly", fails_quietly).await;
-    assert_eq!(stage.secret("api").await, second, "what was not proven is not published");
+    assert_eq!(
+        stage.secret("api").await,
+        second,
+        "what was not proven is not published"
+    );
     stage.dce.faults().clear();
     recovered(&stage, "api").await;
-    let tokens: Vec<_> = stage.dce.issued().into_iter().skip(issued).map(|issued| issued.token).collect();
-    assert_eq!(tokens, [stage.token("api").await], "the token in hand was kept until it could be proven");
+    let tokens: Vec<_> = stage
+        .dce
+        .issued()
+        .into_iter()
+        .skip(issued)
+        .map(|issued| issued.token)
+        .collect();
+    assert_eq!(
+        tokens,
+        [stage.token("api").await],
+        "the token in hand was kept until it could be proven"
+    );
     stage.finish().await;
 }
 
@@ -166,7 +223,11 @@ async fn a_provider_that_hangs_during_a_renewal_is_told_and_so_is_the_end_of_the
     let expired = stage.until("api", "Expired", has_expired).await;
     let late = late(&expired);
     assert!(late <= 2, "told {late} s after the end");
-    assert_eq!(stage.secret("api").await, first, "the last good Secret stays");
+    assert_eq!(
+        stage.secret("api").await,
+        first,
+        "the last good Secret stays"
+    );
     stage.dce.faults().clear();
     recovered(&stage, "api").await;
     stage.finish().await;
@@ -175,7 +236,11 @@ async fn a_provider_that_hangs_during_a_renewal_is_told_and_so_is_the_end_of_the
 /// How many seconds after the end of its token a request was told to be no longer ready.
 fn late(expired: &CredentialRequest) -> i64 {
     let status = expired.status.as_ref().expect("a status");
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
+    let ready = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .expect("Ready");
     ready.last_transition_time.0.as_second() - status.expires_at.expect("an expiry").as_second()
 }
 
@@ -197,7 +262,10 @@ async fn a_provider_that_answers_nonsense_is_asked_again_while_the_old_token_ser
     let consumer = Consumer::new(&stage);
     let reasons = Mutex::new(BTreeSet::new());
     let renewed = eventually(SOON, async || {
-        consumer.call("api").await.unwrap_or_else(|error| panic!("{error:#}"));
+        consumer
+            .call("api")
+            .await
+            .unwrap_or_else(|error| panic!("{error:#}"));
         let request = stage.requests().get("api").await?;
         if stage.secret("api").await != first {
             return Ok(());
@@ -210,12 +278,20 @@ async fn a_provider_that_answers_nonsense_is_asked_again_while_the_old_token_ser
         Err(anyhow!("not renewed: {:?}", request.status))
     });
     renewed.await.unwrap();
-    let reasons: Vec<_> = reasons.into_inner().expect("no panic").into_iter().collect();
+    let reasons: Vec<_> = reasons
+        .into_inner()
+        .expect("no panic")
+        .into_iter()
+        .collect();
     assert_eq!(reasons, ["ProviderUnavailable", "UnexpectedAnswer"]);
     assert_eq!(stage.dce.faults().pending(), 0);
     recovered(&stage, "api").await;
-    let failures = |reason: &str| format!("credential_operator_failures_total{{reason=\"{reason}\"}}");
+    let failures =
+        |reason: &str| format!("credential_operator_failures_total{{reason=\"{reason}\"}}");
     assert_eq!(stage.metric(&failures("UnexpectedAnswer")).await, Some(4.0));
-    assert_eq!(stage.metric(&failures("ProviderUnavailable")).await, Some(1.0));
+    assert_eq!(
+        stage.metric(&failures("ProviderUnavailable")).await,
+        Some(1.0)
+    );
     stage.finish().await;
 }

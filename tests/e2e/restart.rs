@@ -25,7 +25,11 @@ async fn versions(stage: &Stage) -> Vec<String> {
     let all = ListParams::default();
     let secrets: Api<Secret> = stage.api();
     let secrets = secrets.list(&all).await.expect("Secrets can be listed");
-    let requests = stage.requests().list(&all).await.expect("requests can be listed");
+    let requests = stage
+        .requests()
+        .list(&all)
+        .await
+        .expect("requests can be listed");
     let version = |kind: &str, object: &kube::core::ObjectMeta| {
         format!("{kind} {:?} {:?}", object.name, object.resource_version)
     };
@@ -33,7 +37,11 @@ async fn versions(stage: &Stage) -> Vec<String> {
     secrets
         .iter()
         .map(|secret| version("Secret", &secret.metadata))
-        .chain(requests.iter().map(|request| version("request", &request.metadata)))
+        .chain(
+            requests
+                .iter()
+                .map(|request| version("request", &request.metadata)),
+        )
         .chain([version("provider", &provider.metadata)])
         .collect()
 }
@@ -42,10 +50,16 @@ async fn versions(stage: &Stage) -> Vec<String> {
 async fn counted(stage: &Stage, requests: usize) {
     let counted = eventually(SOON, || async {
         let status = stage.live_provider().await.status.unwrap_or_default();
-        ensure!(status.requests == i64::try_from(requests).ok(), "{:?}", status.requests);
+        ensure!(
+            status.requests == i64::try_from(requests).ok(),
+            "{:?}",
+            status.requests
+        );
         Ok(())
     });
-    counted.await.expect("the provider's status counts its requests");
+    counted
+        .await
+        .expect("the provider's status counts its requests");
 }
 
 /// Waits until so many passes were made since the operator started.
@@ -53,7 +67,10 @@ async fn passes(stage: &Stage, at_least: usize) {
     let settled = "credential_operator_passes_total{outcome=\"settled\"}";
     let made = eventually(SOON, || async {
         let passes = stage.metric(settled).await.unwrap_or_default();
-        ensure!(passes >= f64::from(u32::try_from(at_least)?), "{passes} passes");
+        ensure!(
+            passes >= f64::from(u32::try_from(at_least)?),
+            "{passes} passes"
+        );
         Ok(())
     });
     made.await.expect("the operator looks at every request");
@@ -86,23 +103,42 @@ async fn a_restart_with_a_hundred_synced_requests_asks_for_no_token_and_writes_n
         assert_eq!(stage.dce.token_requests(), tokens, "orderly: {orderly}");
         // It is awake, and knows its provider: what is asked of it is done.
         let canary = format!("r-{:03}", if orderly { 0 } else { 1 });
-        stage.annotate(&canary, "credential-operator.dev/rotate", "now").await;
         stage
-            .until(&canary, "rotated", |request| status(request).rotated.as_deref() == Some("now"))
+            .annotate(&canary, "credential-operator.dev/rotate", "now")
+            .await;
+        stage
+            .until(&canary, "rotated", |request| {
+                status(request).rotated.as_deref() == Some("now")
+            })
             .await;
         tokens += 1;
         assert_eq!(stage.dce.token_requests(), tokens);
-        let cost = [("patch secrets", 1), ("patch credentialrequests/status", 1), ("create events", 1)];
+        let cost = [
+            ("patch secrets", 1),
+            ("patch credentialrequests/status", 1),
+            ("create events", 1),
+        ];
         let cost = BTreeMap::from(cost.map(|(call, times)| (call.to_owned(), times)));
         let paid = eventually(SOON, || async {
-            ensure!(written_since(&stage, mark) == cost, "{:?}", written_since(&stage, mark));
+            ensure!(
+                written_since(&stage, mark) == cost,
+                "{:?}",
+                written_since(&stage, mark)
+            );
             Ok(())
         });
         paid.await.expect("nothing but the rotation is written");
     }
     let after = versions(&stage).await;
-    let same = after.iter().filter(|version| before.contains(version)).count();
-    assert_eq!(same, 2 * MANY + 1 - 4, "all but the two that were rotated, and their Secrets");
+    let same = after
+        .iter()
+        .filter(|version| before.contains(version))
+        .count();
+    assert_eq!(
+        same,
+        2 * MANY + 1 - 4,
+        "all but the two that were rotated, and their Secrets"
+    );
     stage.finish().await;
 }
 
@@ -111,7 +147,9 @@ fn status(request: &CredentialRequest) -> CredentialRequestStatus {
 }
 
 fn attempts(request: &CredentialRequest) -> u32 {
-    status(request).failure.map_or(0, |failure| failure.attempts)
+    status(request)
+        .failure
+        .map_or(0, |failure| failure.attempts)
 }
 
 /// A stage on which the login works and then everything fails with `fault`, and a new request that
@@ -119,10 +157,14 @@ fn attempts(request: &CredentialRequest) -> u32 {
 async fn failing(name: &str, fault: Fault, times: u32) -> (Stage, CredentialRequest) {
     let mut stage = Stage::new(name).await;
     stage.start().await;
-    stage.provider_says(SOON, "Ready", ("True", "LoginWorks")).await;
+    stage
+        .provider_says(SOON, "Ready", ("True", "LoginWorks"))
+        .await;
     stage.dce.faults().set(TOKEN, fault);
     stage.apply(&stage.request("api")).await;
-    let failing = stage.until("api", "failing", |request| attempts(request) >= times).await;
+    let failing = stage
+        .until("api", "failing", |request| attempts(request) >= times)
+        .await;
     assert_eq!(attempts(&failing), times);
     (stage, failing)
 }
@@ -141,7 +183,9 @@ async fn a_restart_neither_resets_nor_repeats_a_failed_attempt() {
     let calls = asked(&stage, 0).len();
     stage.kill();
     stage.start().await;
-    let after = stage.until("api", "tried again", |request| attempts(request) > 3).await;
+    let after = stage
+        .until("api", "tried again", |request| attempts(request) > 3)
+        .await;
     assert_eq!(attempts(&after), 4);
     let last = status(&after).failure.expect("it failed").last_attempt_time;
     assert!(last >= due, "tried at {last}, due at {due}");
@@ -155,7 +199,10 @@ async fn a_restart_neither_resets_nor_repeats_a_failed_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_asked_to_be_left_alone_is_left_alone_by_the_next_operator_too() {
-    let fault = Fault::RetryAfter { status: 429, header_value: Some("7".into()) };
+    let fault = Fault::RetryAfter {
+        status: 429,
+        header_value: Some("7".into()),
+    };
     let (mut stage, before) = failing("retry-after", fault, 1).await;
     assert_eq!(status_of(&before, "Ready"), ("False", "RateLimited"));
     let due = status(&before).next_action_time.expect("it is tried again");

@@ -11,7 +11,11 @@ const DAY: i64 = 86_400;
 fn life(request: &credential_operator::api::CredentialRequest) -> i64 {
     let status = request.status.as_ref().expect("a status");
     let issued = status.credentials.first().expect("a credential").issued_at;
-    status.expires_at.expect("an expiry").duration_since(issued).as_secs()
+    status
+        .expires_at
+        .expect("an expiry")
+        .duration_since(issued)
+        .as_secs()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,18 +48,36 @@ async fn a_self_test_that_is_not_there_is_no_hindrance_and_no_secret() {
     stage.dce.lie(Lie::SelfTestMissing);
     stage.start().await;
     stage.apply(&stage.request("api")).await;
-    let request = stage.until("api", "SyncedUnverified", |request| status_of(request, "Ready") == ("True", "SyncedUnverified")).await;
+    let request = stage
+        .until("api", "SyncedUnverified", |request| {
+            status_of(request, "Ready") == ("True", "SyncedUnverified")
+        })
+        .await;
     let words = message_of(&request, "Ready");
-    assert!(words.contains("the provider has no way to prove that it works"), "{words}");
+    assert!(
+        words.contains("the provider has no way to prove that it works"),
+        "{words}"
+    );
     let secret = stage.secret("api").await;
     assert!(stage.dce.is_live(&value(&secret, "token")));
     let marks = secret.metadata.annotations.expect("annotations");
-    assert_eq!(marks.get("credential-operator.dev/unverified").map(String::as_str), Some("true"));
-    assert_eq!(stage.dce.server().calls_to(CURRENT_USER).len(), 1, "it was tried once");
+    assert_eq!(
+        marks
+            .get("credential-operator.dev/unverified")
+            .map(String::as_str),
+        Some("true")
+    );
+    assert_eq!(
+        stage.dce.server().calls_to(CURRENT_USER).len(),
+        1,
+        "it was tried once"
+    );
 
     // With the next credential it is tried anew.
     stage.dce.stop_lying();
-    stage.annotate("api", "credential-operator.dev/rotate", "1").await;
+    stage
+        .annotate("api", "credential-operator.dev/rotate", "1")
+        .await;
     stage.ready("api").await;
     stage.finish().await;
 }
@@ -69,10 +91,20 @@ async fn whose_token_it_is_stands_in_the_status() {
     // Nobody but the provider knows whose pair it is, so a token of another user cannot be told
     // from a right one. It is not hidden either.
     let request = stage.ready("api").await;
-    let owner = request.status.and_then(|status| status.credentials.first().and_then(|record| record.owner.clone()));
+    let owner = request.status.and_then(|status| {
+        status
+            .credentials
+            .first()
+            .and_then(|record| record.owner.clone())
+    });
     assert_eq!(owner.as_deref(), Some("somebody-else"));
     let secret = stage.secret("api").await;
     let marks = secret.metadata.annotations.expect("annotations");
-    assert_eq!(marks.get("credential-operator.dev/owner").map(String::as_str), Some("somebody-else"));
+    assert_eq!(
+        marks
+            .get("credential-operator.dev/owner")
+            .map(String::as_str),
+        Some("somebody-else")
+    );
     stage.finish().await;
 }

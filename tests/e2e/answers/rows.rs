@@ -75,7 +75,12 @@ pub enum Healing {
     AskDifferently,
 }
 
-fn fault(name: &'static str, at: At, fault: Fault, (reason, words): (&'static str, &'static str)) -> Row {
+fn fault(
+    name: &'static str,
+    at: At,
+    fault: Fault,
+    (reason, words): (&'static str, &'static str),
+) -> Row {
     let route = if at == At::Token { TOKEN } else { CURRENT_USER };
     Row {
         name,
@@ -89,11 +94,18 @@ fn fault(name: &'static str, at: At, fault: Fault, (reason, words): (&'static st
 }
 
 fn lie(name: &'static str, at: At, lie: Lie, words: (&'static str, &'static str)) -> Row {
-    Row { goes_wrong: Box::new(move |dce| dce.lie(lie)), ..fault(name, at, Fault::Hang, words) }
+    Row {
+        goes_wrong: Box::new(move |dce| dce.lie(lie)),
+        ..fault(name, at, Fault::Hang, words)
+    }
 }
 
 fn denied(row: Row, healing: Healing) -> Row {
-    Row { pause: Pause::HalfAnHour, healing, ..row }
+    Row {
+        pause: Pause::HalfAnHour,
+        healing,
+        ..row
+    }
 }
 
 const JSON: &str = "application/json";
@@ -114,58 +126,249 @@ const LATE: &str = "the server did not answer in time";
 pub fn token_endpoint(elsewhere: &str) -> Vec<Row> {
     let at = At::Token;
     let status = |status, kind, body| Fault::status(status, kind, body);
-    let retry_after = |status: u16, value: Option<&str>| Fault::RetryAfter { status, header_value: value.map(str::to_owned) };
+    let retry_after = |status: u16, value: Option<&str>| Fault::RetryAfter {
+        status,
+        header_value: value.map(str::to_owned),
+    };
     let redirect = Fault::Redirect(format!("{elsewhere}/apis/ghippo.io/v1alpha1/token"));
     vec![
         fault("drip", at, Fault::Drip, ("Timeout", LATE)),
         fault("hang", at, Fault::Hang, ("Timeout", LATE)),
-        Row { pause: Pause::AsAsked(3), ..fault("t429-3s", at, retry_after(429, Some("3")), ("RateLimited", FEWER)) },
-        Row { pause: Pause::AsAsked(3), ..fault("t503-3s", at, retry_after(503, Some("3")), ("ProviderUnavailable", FAILED)) },
-        denied(fault("t401-json", at, status(401, JSON, REFUSED), ("LoginRefused", PAIR)), Healing::NewPair),
-        denied(fault("t401-plain", at, status(401, TEXT, "Unauthorized"), ("LoginRefused", GATEWAY)), Healing::NewPair),
-        denied(fault("t403-json", at, status(403, JSON, REFUSED), ("LoginRefused", PAIR)), Healing::NewPair),
-        denied(fault("t403-plain", at, status(403, TEXT, "RBAC: access denied"), ("LoginRefused", GATEWAY)), Healing::NewPair),
+        Row {
+            pause: Pause::AsAsked(3),
+            ..fault(
+                "t429-3s",
+                at,
+                retry_after(429, Some("3")),
+                ("RateLimited", FEWER),
+            )
+        },
+        Row {
+            pause: Pause::AsAsked(3),
+            ..fault(
+                "t503-3s",
+                at,
+                retry_after(503, Some("3")),
+                ("ProviderUnavailable", FAILED),
+            )
+        },
         denied(
-            fault("t404", at, status(404, JSON, NOT_FOUND), ("NotOffered", "an access key from the Personal Center is itself the bearer token")),
+            fault(
+                "t401-json",
+                at,
+                status(401, JSON, REFUSED),
+                ("LoginRefused", PAIR),
+            ),
+            Healing::NewPair,
+        ),
+        denied(
+            fault(
+                "t401-plain",
+                at,
+                status(401, TEXT, "Unauthorized"),
+                ("LoginRefused", GATEWAY),
+            ),
+            Healing::NewPair,
+        ),
+        denied(
+            fault(
+                "t403-json",
+                at,
+                status(403, JSON, REFUSED),
+                ("LoginRefused", PAIR),
+            ),
+            Healing::NewPair,
+        ),
+        denied(
+            fault(
+                "t403-plain",
+                at,
+                status(403, TEXT, "RBAC: access denied"),
+                ("LoginRefused", GATEWAY),
+            ),
+            Healing::NewPair,
+        ),
+        denied(
+            fault(
+                "t404",
+                at,
+                status(404, JSON, NOT_FOUND),
+                (
+                    "NotOffered",
+                    "an access key from the Personal Center is itself the bearer token",
+                ),
+            ),
             Healing::AskDifferently,
         ),
-        Row { pause: Pause::HalfAMinute, healing: Healing::AskDifferently, ..fault("t429", at, retry_after(429, None), ("RateLimited", FEWER)) },
-        fault("t500", at, status(500, JSON, r#"{"code":13}"#), ("ProviderUnavailable", FAILED)),
-        fault("t502-html", at, Fault::Html(502), ("ProviderUnavailable", FAILED)),
-        fault("t504-html", at, Fault::Html(504), ("Timeout", "or a gateway before it ran out of time")),
-        fault("redirect", at, redirect, ("UnexpectedAnswer", "points to another address, which is not followed; correct the endpoint")),
+        Row {
+            pause: Pause::HalfAMinute,
+            healing: Healing::AskDifferently,
+            ..fault("t429", at, retry_after(429, None), ("RateLimited", FEWER))
+        },
+        fault(
+            "t500",
+            at,
+            status(500, JSON, r#"{"code":13}"#),
+            ("ProviderUnavailable", FAILED),
+        ),
+        fault(
+            "t502-html",
+            at,
+            Fault::Html(502),
+            ("ProviderUnavailable", FAILED),
+        ),
+        fault(
+            "t504-html",
+            at,
+            Fault::Html(504),
+            ("Timeout", "or a gateway before it ran out of time"),
+        ),
+        fault(
+            "redirect",
+            at,
+            redirect,
+            (
+                "UnexpectedAnswer",
+                "points to another address, which is not followed; correct the endpoint",
+            ),
+        ),
         fault("html", at, Fault::Html(200), ("UnexpectedAnswer", NO_JSON)),
-        fault("empty", at, Fault::Body(Vec::new()), ("UnexpectedAnswer", NO_JSON)),
-        fault("number", at, Fault::Body(b"7".to_vec()), ("UnexpectedAnswer", NO_JSON)),
-        fault("truncated", at, Fault::Truncate, ("ProviderUnavailable", BROKE)),
-        fault("cut", at, Fault::CutConnection, ("ProviderUnavailable", BROKE)),
-        fault("lost", at, Fault::LoseAnswer, ("ProviderUnavailable", BROKE)),
-        lie("object", at, Lie::EmptyObject, ("UnexpectedAnswer", NO_TOKEN)),
+        fault(
+            "empty",
+            at,
+            Fault::Body(Vec::new()),
+            ("UnexpectedAnswer", NO_JSON),
+        ),
+        fault(
+            "number",
+            at,
+            Fault::Body(b"7".to_vec()),
+            ("UnexpectedAnswer", NO_JSON),
+        ),
+        fault(
+            "truncated",
+            at,
+            Fault::Truncate,
+            ("ProviderUnavailable", BROKE),
+        ),
+        fault(
+            "cut",
+            at,
+            Fault::CutConnection,
+            ("ProviderUnavailable", BROKE),
+        ),
+        fault(
+            "lost",
+            at,
+            Fault::LoseAnswer,
+            ("ProviderUnavailable", BROKE),
+        ),
+        lie(
+            "object",
+            at,
+            Lie::EmptyObject,
+            ("UnexpectedAnswer", NO_TOKEN),
+        ),
         lie("null", at, Lie::Null, ("UnexpectedAnswer", NO_TOKEN)),
-        lie("empty-token", at, Lie::EmptyToken, ("UnexpectedAnswer", NO_TOKEN)),
-        lie("opaque", at, Lie::Opaque, ("UnexpectedAnswer", "a token that is no JWT")),
-        lie("expired", at, Lie::ExpPast, ("UnexpectedAnswer", "a token that has expired already; check the clocks")),
+        lie(
+            "empty-token",
+            at,
+            Lie::EmptyToken,
+            ("UnexpectedAnswer", NO_TOKEN),
+        ),
+        lie(
+            "opaque",
+            at,
+            Lie::Opaque,
+            ("UnexpectedAnswer", "a token that is no JWT"),
+        ),
+        lie(
+            "expired",
+            at,
+            Lie::ExpPast,
+            (
+                "UnexpectedAnswer",
+                "a token that has expired already; check the clocks",
+            ),
+        ),
     ]
 }
 
 /// The self-test goes wrong.
 pub fn self_test() -> Vec<Row> {
     let (again, anew) = (At::ProofAgain, At::ProofAnew);
-    let refused = ("VerificationFailed", "the provider issued a credential and then refused it; it is not published");
+    let refused = (
+        "VerificationFailed",
+        "the provider issued a credential and then refused it; it is not published",
+    );
     let other = br#"{"uid":"7","username":"mallory"}"#.to_vec();
     vec![
         fault("p-hang", again, Fault::Hang, ("Timeout", LATE)),
-        fault("p503", again, Fault::status(503, TEXT, "no healthy upstream"), ("ProviderUnavailable", FAILED)),
-        fault("p502-html", again, Fault::Html(502), ("ProviderUnavailable", FAILED)),
-        fault("p-cut", again, Fault::CutConnection, ("ProviderUnavailable", BROKE)),
+        fault(
+            "p503",
+            again,
+            Fault::status(503, TEXT, "no healthy upstream"),
+            ("ProviderUnavailable", FAILED),
+        ),
+        fault(
+            "p502-html",
+            again,
+            Fault::Html(502),
+            ("ProviderUnavailable", FAILED),
+        ),
+        fault(
+            "p-cut",
+            again,
+            Fault::CutConnection,
+            ("ProviderUnavailable", BROKE),
+        ),
         Row {
             pause: Pause::AsAsked(2),
-            ..fault("p429", again, Fault::RetryAfter { status: 429, header_value: Some("2".to_owned()) }, ("RateLimited", FEWER))
+            ..fault(
+                "p429",
+                again,
+                Fault::RetryAfter {
+                    status: 429,
+                    header_value: Some("2".to_owned()),
+                },
+                ("RateLimited", FEWER),
+            )
         },
-        lie("p-html", again, Lie::SelfTestHtml, ("UnexpectedAnswer", "DCE's self-test answers with something that is no user")),
-        fault("p-nobody", again, Fault::Body(b"{}".to_vec()), ("UnexpectedAnswer", "DCE's self-test names no user")),
-        fault("p-other", again, Fault::Body(other), ("UnexpectedAnswer", "DCE's self-test speaks of another user than the token")),
-        fault("p401", anew, Fault::status(401, TEXT, "Jwt verification fails"), refused),
-        fault("p403", anew, Fault::status(403, TEXT, "RBAC: access denied"), refused),
+        lie(
+            "p-html",
+            again,
+            Lie::SelfTestHtml,
+            (
+                "UnexpectedAnswer",
+                "DCE's self-test answers with something that is no user",
+            ),
+        ),
+        fault(
+            "p-nobody",
+            again,
+            Fault::Body(b"{}".to_vec()),
+            ("UnexpectedAnswer", "DCE's self-test names no user"),
+        ),
+        fault(
+            "p-other",
+            again,
+            Fault::Body(other),
+            (
+                "UnexpectedAnswer",
+                "DCE's self-test speaks of another user than the token",
+            ),
+        ),
+        fault(
+            "p401",
+            anew,
+            Fault::status(401, TEXT, "Jwt verification fails"),
+            refused,
+        ),
+        fault(
+            "p403",
+            anew,
+            Fault::status(403, TEXT, "RBAC: access denied"),
+            refused,
+        ),
     ]
 }
