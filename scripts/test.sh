@@ -20,7 +20,7 @@ cargo test --workspace --doc --locked 2>&1 | tee -a "$log"
 
 echo "== unit tests, generated files, dependencies"
 cargo test --workspace --lib --bins --locked 2>&1 | tee -a "$log"
-cargo test --locked --test generated --test dependencies 2>&1 | tee -a "$log"
+cargo test --locked --test generated --test dependencies --test docs 2>&1 | tee -a "$log"
 
 echo "== the test kit itself"
 cargo test -p testkit --tests --locked 2>&1 | tee -a "$log"

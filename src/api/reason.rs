@@ -81,7 +81,7 @@ reasons! {
     /// The login works.
     LoginWorks => "Nothing to do.",
     /// The provider refused the login.
-    LoginRefused => "Correct the login Secret; it is picked up at once. Until then nobody tries again.",
+    LoginRefused => "Correct the login Secret; it is picked up at once. Until then it is tried about every half hour, so that no account gets locked.",
     /// The login works, but may not do this.
     Forbidden => "Give the login the right, or use another login.",
     /// The provider refuses more credentials.

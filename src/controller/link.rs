@@ -291,7 +291,9 @@ pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRec
         inputs: inputs.to_owned(),
         time: now,
         attempts: attempts + 1,
-        not_before: failure.retry_after.and_then(|wait| now.checked_add(wait).ok()),
+        not_before: failure
+            .retry_after
+            .and_then(|wait| now.checked_add(wait).ok()),
         message: Some(failure.message.clone()),
     }
 }

@@ -52,14 +52,15 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Begins a pass, from what is remembered and without asking anybody.
+    /// Begins a pass, from what is remembered and without asking anybody. `None` when `cached` is
+    /// older than what the operator itself wrote, and the store has the newer one by now.
     pub fn begin(context: &Arc<Context>, cached: &Arc<CredentialRequest>) -> Option<Pass> {
         let key = RequestKey {
             namespace: cached.namespace()?,
             name: cached.name_any(),
         };
         let uid = cached.uid()?;
-        let request = newest(context, &key, &uid, cached);
+        let request = newest(context, &key, &uid, cached)?;
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
         let ask = Ask::read(&request.spec);
         let owner = Owner {
@@ -71,7 +72,18 @@ impl Pass {
             secret_name: validate::target_name(&request.spec, &key.name),
         };
         let link = context.links.get(&provider);
-        let (gate, connection) = gate(context, &key, &provider, link.as_deref(), ask.as_ref().ok());
+        let was_served = request
+            .status
+            .as_ref()
+            .is_some_and(|status| !status.credentials.is_empty());
+        let (gate, connection) = gate(
+            context,
+            &key,
+            &provider,
+            link.as_deref(),
+            ask.as_ref().ok(),
+            was_served,
+        );
         let facts = facts(&request, &uid, &ask);
         let recorded = recorded(&request);
         let mut pass = Pass {
@@ -245,17 +257,20 @@ fn newest(
     key: &RequestKey,
     uid: &str,
     cached: &Arc<CredentialRequest>,
-) -> Arc<CredentialRequest> {
+) -> Option<Arc<CredentialRequest>> {
     let version = cached.resource_version().unwrap_or_default();
     context.memory.with(key, |remembered| {
         let remembered = remembered.about(uid);
         match &remembered.written {
             Some(written) if newer(&written.resource_version().unwrap_or_default(), &version) => {
-                Arc::clone(written)
+                Some(Arc::clone(written))
             }
+            // The watch has caught up while this pass waited for its slot with what it had been
+            // given before: by that, the status would be written a second time.
+            None if newer(&remembered.written_version, &version) => None,
             _ => {
                 remembered.written = None;
-                Arc::clone(cached)
+                Some(Arc::clone(cached))
             }
         }
     })
@@ -333,11 +348,20 @@ fn gate(
     provider: &ProviderKey,
     link: Option<&Link>,
     ask: Option<&Ask>,
+    was_served: bool,
 ) -> (Gate, Option<Arc<Connection>>) {
     let Some(link) = link else {
         return (Gate::Refused(missing(key, provider)), None);
     };
     let declared = link.declared();
+    if declared.spec.is_err()
+        && provider.kind == ProviderKind::ClusterCredentialProvider
+        && !was_served
+    {
+        // Grants that cannot be read allow nothing. Whoever was served before knows the provider,
+        // and is told what is wrong with it.
+        return (Gate::Refused(not_allowed(key, provider)), None);
+    }
     if let (Ok(spec), Some(ask)) = (&declared.spec, ask) {
         let Some(labels) = context.namespaces.labels(&key.namespace) else {
             // The namespace is as new as the request; its event wakes the request.

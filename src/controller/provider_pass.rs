@@ -49,16 +49,16 @@ async fn pass(
 ) -> Result<Option<Duration>, kube::Error> {
     let declared = link.declared();
     let reached = match link.still_usable() {
-        Some(connection) => Reached {
-            endpoint: declared.status.endpoint.clone(),
-            insecure: declared
-                .spec
-                .as_ref()
-                .ok()
-                .and_then(|spec| System::read(spec).ok())
-                .and_then(|(_, reach)| insecure(&reach)),
-            connection: Ok(connection),
-        },
+        Some(connection) => {
+            // Not from the status, which may be forged.
+            let spec = declared.spec.as_ref().ok();
+            let to = spec.and_then(|spec| System::read(spec).ok());
+            Reached {
+                endpoint: to.as_ref().map(|(_, to)| to.endpoint.to_string()),
+                insecure: to.and_then(|(_, to)| insecure(&to)),
+                connection: Ok(connection),
+            }
+        }
         None => reach(context, key, link, &declared)
             .await
             .inspect_err(|_| link.changed())?,

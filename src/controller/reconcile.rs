@@ -101,7 +101,8 @@ async fn pass(
     context: &Arc<Context>,
 ) -> Result<Action, PassError> {
     let Some(mut pass) = Pass::begin(context, request) else {
-        return Ok(Action::await_change());
+        // Long enough not to be a loop, should a restored etcd never have a newer one.
+        return Ok(Action::requeue(Duration::from_millis(20)));
     };
     panic_on_purpose(context, &pass.key);
     let mut decision = plan(&pass.seen, clock::now());

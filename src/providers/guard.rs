@@ -45,7 +45,11 @@ impl Guard {
     /// A digest of what is let through, to notice a change of the operator's flags by.
     pub fn digest(&self) -> String {
         let digest = Sha256::digest(format!("{self:?}"));
-        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        digest
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Whether an address may be connected to.

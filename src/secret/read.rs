@@ -191,6 +191,11 @@ fn has_labels(secret: &Secret, owner: &Owner) -> bool {
         .all(|(key, value)| secret.labels().get(key) == Some(value))
 }
 
+/// Nobody has counted that far; from the last number there is, nobody could count on.
+fn is_plausible(serial: &u64) -> bool {
+    *serial < 1 << 53
+}
+
 /// What the annotations say, where nothing better is known: after a restart.
 fn from_annotations(secret: &Secret) -> Option<Known> {
     let get = |key: &str| secret.annotations().get(key);
@@ -202,7 +207,10 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
         uid: secret.uid()?,
         resource_version: secret.resource_version()?,
         credential: Credential {
-            serial: get(annotations::SERIAL)?.parse().ok()?,
+            serial: get(annotations::SERIAL)?
+                .parse()
+                .ok()
+                .filter(is_plausible)?,
             id: get(annotations::CREDENTIAL_ID).cloned(),
             owner: get(annotations::OWNER).cloned(),
             issued_at: get(annotations::ISSUED_AT)?.parse().ok()?,

@@ -43,17 +43,28 @@ pub async fn tenant(stage: &Stage) -> Client {
     for object in [account, role, binding] {
         stage.apply(&object).await;
     }
-    let token = control_plane().service_account_token(&stage.team, "tenant").await.unwrap();
+    let token = control_plane()
+        .service_account_token(&stage.team, "tenant")
+        .await
+        .unwrap();
     let client = control_plane().client_with(&token).unwrap();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &stage.team);
     eventually(SOON, || async {
-        Api::<CredentialRequest>::namespaced(client.clone(), &stage.team).list(&Default::default()).await?;
+        Api::<CredentialRequest>::namespaced(client.clone(), &stage.team)
+            .list(&Default::default())
+            .await?;
         Ok(())
     })
     .await
     .expect("his rights are known");
-    assert!(forbidden(secrets.get("victim").await), "he may not read Secrets");
-    assert!(forbidden(secrets.list(&Default::default()).await), "nor list them");
+    assert!(
+        forbidden(secrets.get("victim").await),
+        "he may not read Secrets"
+    );
+    assert!(
+        forbidden(secrets.list(&Default::default()).await),
+        "nor list them"
+    );
     client
 }
 
@@ -75,7 +86,11 @@ pub fn provider(name: &str, endpoint: &str, secret: &str) -> Value {
 }
 
 /// Declares a provider as the tenant, as kubectl would.
-pub async fn declare(stage: &Stage, tenant: &Client, body: &Value) -> kube::Result<CredentialProvider> {
+pub async fn declare(
+    stage: &Stage,
+    tenant: &Client,
+    body: &Value,
+) -> kube::Result<CredentialProvider> {
     let api: Api<CredentialProvider> = Api::namespaced(tenant.clone(), &stage.team);
     let provider = serde_json::from_value(body.clone()).expect("a provider");
     api.create(&PostParams::default(), &provider).await
@@ -86,7 +101,9 @@ pub async fn ask(stage: &Stage, tenant: &Client, name: &str, provider: &str) {
     let api: Api<CredentialRequest> = Api::namespaced(tenant.clone(), &stage.team);
     let request = stage.request_of(name, "CredentialProvider", provider);
     let request = serde_json::from_value(request).expect("a request");
-    api.create(&PostParams::default(), &request).await.expect("he may ask");
+    api.create(&PostParams::default(), &request)
+        .await
+        .expect("he may ask");
 }
 
 /// Waits until a provider of the team says this, and returns the words of its condition.
@@ -96,7 +113,10 @@ pub async fn provider_says(stage: &Stage, name: &str, status: &str, reason: &str
         let known = provider.status.unwrap_or_default();
         let found = in_conditions(&known.conditions, "Ready");
         anyhow::ensure!(found == (status, reason), "{found:?} in {known:#?}");
-        let ready = known.conditions.into_iter().find(|condition| condition.type_ == "Ready");
+        let ready = known
+            .conditions
+            .into_iter()
+            .find(|condition| condition.type_ == "Ready");
         Ok(ready.map(|condition| condition.message).unwrap_or_default())
     })
     .await
@@ -106,21 +126,30 @@ pub async fn provider_says(stage: &Stage, name: &str, status: &str, reason: &str
 /// Waits until a request says this, and returns the words of its condition.
 pub async fn request_says(stage: &Stage, name: &str, reason: &str) -> String {
     let request = stage
-        .until(name, reason, |request| status_of(request, "Ready") == ("False", reason))
+        .until(name, reason, |request| {
+            status_of(request, "Ready") == ("False", reason)
+        })
         .await;
     message_of(&request, "Ready").to_owned()
 }
 
 /// A Secret of the team that is none of the tenant's business.
 async fn victim(stage: &mut Stage, name: &str) -> Secret {
-    let (ak, sk) = (format!("AKMARK-victim-{name}-7c41"), format!("SKMARK-victim-{name}-91d0"));
+    let (ak, sk) = (
+        format!("AKMARK-victim-{name}-7c41"),
+        format!("SKMARK-victim-{name}-91d0"),
+    );
     let body = json!({"metadata": {"name": name}, "stringData": {"ak": ak, "sk": sk}});
     stage.more_secret_values.extend([ak, sk]);
     create::<Secret>(&stage.api(), body).await
 }
 
 fn nothing_reached(simulator: &DceSimulator, whose: &str) {
-    assert_eq!(simulator.server().connections(), 0, "connections to {whose}");
+    assert_eq!(
+        simulator.server().connections(),
+        0,
+        "connections to {whose}"
+    );
     assert!(simulator.calls().is_empty(), "calls to {whose}");
 }
 
@@ -141,10 +170,17 @@ async fn a_secret_that_consents_to_nobody_is_sent_nowhere() {
     of_the_published["spec"]["dce"]["auth"]["keyPair"]["skKey"] = json!("authorization");
     let mut pretends = provider("pretends", &theirs.endpoint(), "victim");
     // Consent is the Secret's to give.
-    pretends["metadata"]["annotations"] = json!({"credential-operator.dev/login-for": theirs.endpoint()});
-    for body in [provider("plain", &theirs.endpoint(), "victim"), pretends, of_the_published] {
+    pretends["metadata"]["annotations"] =
+        json!({"credential-operator.dev/login-for": theirs.endpoint()});
+    for body in [
+        provider("plain", &theirs.endpoint(), "victim"),
+        pretends,
+        of_the_published,
+    ] {
         let name = body["metadata"]["name"].as_str().unwrap();
-        let named = body["spec"]["dce"]["auth"]["keyPair"]["secretRef"]["name"].as_str().unwrap();
+        let named = body["spec"]["dce"]["auth"]["keyPair"]["secretRef"]["name"]
+            .as_str()
+            .unwrap();
         declare(&stage, &tenant, &body).await.unwrap();
         let words = provider_says(&stage, name, "False", "NoConsent").await;
         let command = format!(
@@ -167,10 +203,18 @@ async fn consent_is_for_one_endpoint_and_what_is_below_it() {
     stage.flags.push(LOOPBACK.to_owned());
     stage.start().await;
     let tenant = tenant(&stage).await;
-    let options = DceOptions { prefix: "/dce".to_owned(), ..DceOptions::default() };
-    let (honest, theirs) = (DceSimulator::start(options.clone()), DceSimulator::start(options));
+    let options = DceOptions {
+        prefix: "/dce".to_owned(),
+        ..DceOptions::default()
+    };
+    let (honest, theirs) = (
+        DceSimulator::start(options.clone()),
+        DceSimulator::start(options),
+    );
     let pair = honest.add_user("operator");
-    stage.write_login_for(&stage.team, "login", &honest.endpoint(), &pair).await;
+    stage
+        .write_login_for(&stage.team, "login", &honest.endpoint(), &pair)
+        .await;
     let (port, own) = (honest.server().port(), theirs.server().port());
 
     let endpoints = [
@@ -181,36 +225,76 @@ async fn consent_is_for_one_endpoint_and_what_is_below_it() {
         ("parent", format!("http://127.0.0.1:{port}")),
         ("capitals", format!("http://127.0.0.1:{port}/DCE")),
         ("dots", format!("http://127.0.0.1:{port}/dce/../evil")),
-        ("encoded-dots", format!("http://127.0.0.1:{port}/dce/%2e%2e/evil")),
-        ("prefix-of-host", format!("http://127.0.0.1.evil.example.com:{port}/dce")),
-        ("digits-of-port", format!("http://127.0.0.1:{}/dce", port / 10)),
+        (
+            "encoded-dots",
+            format!("http://127.0.0.1:{port}/dce/%2e%2e/evil"),
+        ),
+        (
+            "prefix-of-host",
+            format!("http://127.0.0.1.evil.example.com:{port}/dce"),
+        ),
+        (
+            "digits-of-port",
+            format!("http://127.0.0.1:{}/dce", port / 10),
+        ),
     ];
     for (name, endpoint) in &endpoints {
         let body = provider(name, endpoint, "login");
-        declare(&stage, &tenant, &body).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        declare(&stage, &tenant, &body)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         provider_says(&stage, name, "False", "NoConsent").await;
     }
     let refused = [
-        ("userinfo", format!("http://127.0.0.1:{port}@127.0.0.1:{own}/dce")),
+        (
+            "userinfo",
+            format!("http://127.0.0.1:{port}@127.0.0.1:{own}/dce"),
+        ),
         ("user", format!("http://{port}@127.0.0.1:{own}/dce")),
-        ("backslash", format!("http://127.0.0.1:{own}\\@127.0.0.1:{port}/dce")),
-        ("query", format!("http://127.0.0.1:{own}/?http://127.0.0.1:{port}/dce")),
-        ("fragment", format!("http://127.0.0.1:{own}/#@127.0.0.1:{port}/dce")),
-        ("space", format!("http://127.0.0.1:{own}/dce http://127.0.0.1:{port}/dce")),
+        (
+            "backslash",
+            format!("http://127.0.0.1:{own}\\@127.0.0.1:{port}/dce"),
+        ),
+        (
+            "query",
+            format!("http://127.0.0.1:{own}/?http://127.0.0.1:{port}/dce"),
+        ),
+        (
+            "fragment",
+            format!("http://127.0.0.1:{own}/#@127.0.0.1:{port}/dce"),
+        ),
+        (
+            "space",
+            format!("http://127.0.0.1:{own}/dce http://127.0.0.1:{port}/dce"),
+        ),
     ];
     for (name, endpoint) in &refused {
         let answer = declare(&stage, &tenant, &provider(name, endpoint, "login")).await;
-        assert!(matches!(answer, Err(kube::Error::Api(status)) if status.code == 422), "{endpoint}");
+        assert!(
+            matches!(answer, Err(kube::Error::Api(status)) if status.code == 422),
+            "{endpoint}"
+        );
     }
     nothing_reached(&theirs, "the tenant's endpoint");
     nothing_reached(&honest, "other paths of the endpoint that was consented to");
 
     // That all of this says something: the endpoint itself, and one below it, are let through.
-    for (name, endpoint) in [("same", honest.endpoint()), ("same-with-slash", honest.endpoint() + "/")] {
-        declare(&stage, &tenant, &provider(name, &endpoint, "login")).await.unwrap();
+    for (name, endpoint) in [
+        ("same", honest.endpoint()),
+        ("same-with-slash", honest.endpoint() + "/"),
+    ] {
+        declare(&stage, &tenant, &provider(name, &endpoint, "login"))
+            .await
+            .unwrap();
         provider_says(&stage, name, "True", "LoginWorks").await;
     }
-    declare(&stage, &tenant, &provider("below", &(honest.endpoint() + "/below"), "login")).await.unwrap();
+    declare(
+        &stage,
+        &tenant,
+        &provider("below", &(honest.endpoint() + "/below"), "login"),
+    )
+    .await
+    .unwrap();
     provider_says(&stage, "below", "False", "NotOffered").await;
     stage.more_secret_values.extend(honest.secret_values());
     stage.finish().await;
@@ -222,39 +306,92 @@ async fn an_endpoint_cannot_be_moved_once_it_has_consent() {
     stage.flags.push(LOOPBACK.to_owned());
     stage.start().await;
     let tenant = tenant(&stage).await;
-    let (honest, theirs) = (DceSimulator::start(DceOptions::default()), DceSimulator::start(DceOptions::default()));
-    stage.write_login_for(&stage.team, "login", &honest.endpoint(), &honest.add_user("operator")).await;
-    let (ak, sk) = victim(&mut stage, "victim").await.data.map(|data| (data["ak"].clone(), data["sk"].clone())).unwrap();
-    declare(&stage, &tenant, &provider("dce", &honest.endpoint(), "login")).await.unwrap();
+    let (honest, theirs) = (
+        DceSimulator::start(DceOptions::default()),
+        DceSimulator::start(DceOptions::default()),
+    );
+    stage
+        .write_login_for(
+            &stage.team,
+            "login",
+            &honest.endpoint(),
+            &honest.add_user("operator"),
+        )
+        .await;
+    let (ak, sk) = victim(&mut stage, "victim")
+        .await
+        .data
+        .map(|data| (data["ak"].clone(), data["sk"].clone()))
+        .unwrap();
+    declare(
+        &stage,
+        &tenant,
+        &provider("dce", &honest.endpoint(), "login"),
+    )
+    .await
+    .unwrap();
     ask(&stage, &tenant, "api", "dce").await;
     stage.ready("api").await;
     let published = stage.secret("api").await;
 
     let providers: Api<CredentialProvider> = Api::namespaced(tenant.clone(), &stage.team);
     let moved = json!({"spec": {"dce": {"endpoint": theirs.endpoint()}}});
-    let answer = providers.patch("dce", &PatchParams::default(), &Patch::Merge(&moved)).await;
-    let Err(kube::Error::Api(refusal)) = answer else { panic!("{answer:?}") };
+    let answer = providers
+        .patch("dce", &PatchParams::default(), &Patch::Merge(&moved))
+        .await;
+    let Err(kube::Error::Api(refusal)) = answer else {
+        panic!("{answer:?}")
+    };
     assert_eq!(refusal.code, 422);
-    assert!(refusal.message.contains("spec.dce.endpoint") && refusal.message.contains("cannot be changed"), "{}", refusal.message);
+    assert!(
+        refusal.message.contains("spec.dce.endpoint")
+            && refusal.message.contains("cannot be changed"),
+        "{}",
+        refusal.message
+    );
 
     // Another Secret for the endpoint that has consent, and another endpoint for the Secret that gave it.
     let calls = honest.calls().len();
     let other = json!({"spec": {"dce": {"auth": {"keyPair": {"secretRef": {"name": "victim"}}}}}});
-    providers.patch("dce", &PatchParams::default(), &Patch::Merge(&other)).await.unwrap();
+    providers
+        .patch("dce", &PatchParams::default(), &Patch::Merge(&other))
+        .await
+        .unwrap();
     provider_says(&stage, "dce", "False", "NoConsent").await;
-    providers.delete("dce", &DeleteParams::default()).await.unwrap();
-    declare(&stage, &tenant, &provider("dce", &theirs.endpoint(), "login")).await.unwrap();
+    providers
+        .delete("dce", &DeleteParams::default())
+        .await
+        .unwrap();
+    declare(
+        &stage,
+        &tenant,
+        &provider("dce", &theirs.endpoint(), "login"),
+    )
+    .await
+    .unwrap();
     provider_says(&stage, "dce", "False", "NoConsent").await;
-    stage.annotate("api", "credential-operator.dev/rotate", "now").await;
+    stage
+        .annotate("api", "credential-operator.dev/rotate", "now")
+        .await;
     // The request's token works until it has to be replaced, and then nobody is asked.
-    let failing = |request: &CredentialRequest| status_of(request, "RenewalFailing") == ("True", "NoConsent");
+    let failing =
+        |request: &CredentialRequest| status_of(request, "RenewalFailing") == ("True", "NoConsent");
     stage.until("api", "NoConsent", failing).await;
     nothing_reached(&theirs, "the tenant's endpoint");
-    assert_eq!(honest.calls().len(), calls, "nothing more was sent to where it was allowed");
+    assert_eq!(
+        honest.calls().len(),
+        calls,
+        "nothing more was sent to where it was allowed"
+    );
     assert_eq!(stage.secret("api").await, published);
     for value in [ak.0, sk.0] {
         let value = String::from_utf8(value).unwrap();
-        assert!(honest.calls().iter().all(|call| !call.query.contains(&value)));
+        assert!(
+            honest
+                .calls()
+                .iter()
+                .all(|call| !call.query.contains(&value))
+        );
     }
     stage.more_secret_values.extend(honest.secret_values());
     stage.finish().await;
@@ -266,12 +403,28 @@ async fn a_secret_named_as_certificates_tells_nothing_of_itself() {
     stage.flags.push(LOOPBACK.to_owned());
     stage.start().await;
     let tenant = tenant(&stage).await;
-    let theirs = DceSimulator::start(DceOptions { tls: true, ..DceOptions::default() });
-    stage.write_login_for(&stage.team, "login", &theirs.endpoint(), &theirs.add_user("operator")).await;
+    let theirs = DceSimulator::start(DceOptions {
+        tls: true,
+        ..DceOptions::default()
+    });
+    stage
+        .write_login_for(
+            &stage.team,
+            "login",
+            &theirs.endpoint(),
+            &theirs.add_user("operator"),
+        )
+        .await;
     victim(&mut stage, "victim").await;
     let pem = "-----BEGIN CERTIFICATE-----\nTUFSS0VELVZJQ1RJTS1QRU0tM2Y4MQ==\n-----END CERTIFICATE-----\n";
-    create::<Secret>(&stage.api(), json!({"metadata": {"name": "pem"}, "stringData": {"key.pem": pem}})).await;
-    stage.more_secret_values.push("TUFSS0VELVZJQ1RJTS1QRU0tM2Y4MQ==".to_owned());
+    create::<Secret>(
+        &stage.api(),
+        json!({"metadata": {"name": "pem"}, "stringData": {"key.pem": pem}}),
+    )
+    .await;
+    stage
+        .more_secret_values
+        .push("TUFSS0VELVZJQ1RJTS1QRU0tM2Y4MQ==".to_owned());
     for (name, secret, key) in [("text", "victim", "sk"), ("nonsense", "pem", "key.pem")] {
         let mut body = provider(name, &theirs.endpoint(), "login");
         body["spec"]["dce"]["tls"] = json!({"caBundleSecretRef": {"name": secret, "key": key}});
@@ -296,14 +449,28 @@ async fn a_request_neither_overwrites_nor_takes_over_the_secret_that_it_names() 
     body["spec"]["secret"] = json!({"name": "victim"});
     body["metadata"]["annotations"] = json!({"credential-operator.dev/adopt-by": "thief"});
     body["metadata"]["labels"] = json!({"credential-operator.dev/request-uid": secret.uid()});
-    requests.create(&PostParams::default(), &serde_json::from_value(body).unwrap()).await.unwrap();
+    requests
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(body).unwrap(),
+        )
+        .await
+        .unwrap();
     request_says(&stage, "thief", "TargetNotOwned").await;
-    requests.delete("thief", &DeleteParams::default()).await.unwrap();
+    requests
+        .delete("thief", &DeleteParams::default())
+        .await
+        .unwrap();
     stage.gone::<CredentialRequest>("thief").await;
 
     let secrets: Api<Secret> = Api::namespaced(tenant.clone(), &stage.team);
-    let consent = json!({"metadata": {"annotations": {"credential-operator.dev/adopt-by": "thief"}}});
-    assert!(forbidden(secrets.patch("victim", &PatchParams::default(), &Patch::Merge(&consent)).await));
+    let consent =
+        json!({"metadata": {"annotations": {"credential-operator.dev/adopt-by": "thief"}}});
+    assert!(forbidden(
+        secrets
+            .patch("victim", &PatchParams::default(), &Patch::Merge(&consent))
+            .await
+    ));
     stage.apply(&stage.request("meanwhile")).await;
     stage.ready("meanwhile").await;
     assert_eq!(stage.secret("victim").await, secret);

@@ -375,22 +375,3 @@ async fn a_grant_follows_the_labels_of_namespaces() {
     );
     stage.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn scratch_double_rotation() {
-    let mut stage = synced("scratch").await;
-    let asked = stage.dce.token_requests();
-    let held = stage.wire.rule(
-        |call| call.label() == "patch credentialrequests/status",
-        testkit::wire::Fault::HoldBefore,
-        Some(1),
-    );
-    stage.annotate("api", ROTATE, "once").await;
-    held.hit(SOON).await.unwrap();
-    stage.kill();
-    stage.wire.clear_rules();
-    stage.start().await;
-    let done = stage.until("api", "rotated", |request| request.status.as_ref().unwrap().rotated.as_deref() == Some("once")).await;
-    assert_eq!((stage.dce.token_requests() - asked, serial(&done)), (1, 2));
-    stage.finish().await;
-}

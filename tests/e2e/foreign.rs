@@ -43,13 +43,21 @@ fn controller(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
 async fn shapes(stage: &Stage) -> Vec<Shape> {
     let keeper: ConfigMap = create(&stage.api(), json!({"metadata": {"name": "keeper"}})).await;
     let earlier = "3b241101-e2bb-4255-8caf-4136c566a962";
-    let consent = |name| format!("kubectl annotate secret {name} -n {} credential-operator.dev/adopt-by={name}", stage.team);
+    let consent = |name| {
+        format!(
+            "kubectl annotate secret {name} -n {} credential-operator.dev/adopt-by={name}",
+            stage.team
+        )
+    };
     vec![
         Shape {
             name: "no-owner",
             body: secret("no-owner"),
             reason: "TargetNotOwned",
-            words: vec!["does not belong to this request".into(), consent("no-owner")],
+            words: vec![
+                "does not belong to this request".into(),
+                consent("no-owner"),
+            ],
         },
         Shape {
             name: "other-controller",
@@ -59,7 +67,10 @@ async fn shapes(stage: &Stage) -> Vec<Shape> {
                 controller("v1", "ConfigMap", "keeper", &keeper.uid().unwrap()),
             ),
             reason: "TargetNotOwned",
-            words: vec!["belongs to ConfigMap keeper".into(), "choose another spec.secret.name".into()],
+            words: vec![
+                "belongs to ConfigMap keeper".into(),
+                "choose another spec.secret.name".into(),
+            ],
         },
         Shape {
             name: "earlier",
@@ -69,23 +80,38 @@ async fn shapes(stage: &Stage) -> Vec<Shape> {
                 with(
                     secret("earlier"),
                     "/metadata/ownerReferences",
-                    controller("credential-operator.dev/v0", "CredentialRequest", "earlier", earlier),
+                    controller(
+                        "credential-operator.dev/v0",
+                        "CredentialRequest",
+                        "earlier",
+                        earlier,
+                    ),
                 ),
                 "/metadata/labels",
                 json!({"app.kubernetes.io/managed-by": "credential-operator", "credential-operator.dev/request-uid": earlier}),
             ),
             reason: "TargetNotOwned",
-            words: vec!["an earlier CredentialRequest of this name".into(), "nothing to do".into()],
+            words: vec![
+                "an earlier CredentialRequest of this name".into(),
+                "nothing to do".into(),
+            ],
         },
         Shape {
             name: "immutable",
             body: with(secret("immutable"), "/immutable", json!(true)),
             reason: "TargetNotOwned",
-            words: vec!["does not belong to this request".into(), "delete the Secret".into()],
+            words: vec![
+                "does not belong to this request".into(),
+                "delete the Secret".into(),
+            ],
         },
         Shape {
             name: "terminating",
-            body: with(secret("terminating"), "/metadata/finalizers", json!(["example.com/held"])),
+            body: with(
+                secret("terminating"),
+                "/metadata/finalizers",
+                json!(["example.com/held"]),
+            ),
             reason: "TargetTerminating",
             words: vec!["remove its finalizers".into(), "created anew".into()],
         },
@@ -98,11 +124,17 @@ async fn stored(stage: &Stage, name: &str) -> Value {
 
 async fn stalled(stage: &Stage, name: &str, reason: &str) {
     let request = stage
-        .until(name, "Stalled", |request| status_of(request, "Stalled") == ("True", reason))
+        .until(name, "Stalled", |request| {
+            status_of(request, "Stalled") == ("True", reason)
+        })
         .await;
     assert_eq!(status_of(&request, "Ready"), ("False", reason), "{name}");
     assert_eq!(status_of(&request, "Reconciling").0, "False", "{name}");
-    assert_eq!(request.status.unwrap().secret_name, None, "{name} claims the Secret");
+    assert_eq!(
+        request.status.unwrap().secret_name,
+        None,
+        "{name} claims the Secret"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +144,11 @@ async fn a_foreign_secret_of_six_shapes_is_untouched_until_it_goes_away() {
     for shape in &shapes {
         create::<Secret>(&stage.api(), shape.body.clone()).await;
     }
-    stage.api::<Secret>().delete("terminating", &DeleteParams::default()).await.unwrap();
+    stage
+        .api::<Secret>()
+        .delete("terminating", &DeleteParams::default())
+        .await
+        .unwrap();
     stage.start().await;
 
     // The sixth shape: the Secret of another request of the same operator.
@@ -124,7 +160,10 @@ async fn a_foreign_secret_of_six_shapes_is_untouched_until_it_goes_away() {
         name: "shared",
         body: Value::Null,
         reason: "TargetNotOwned",
-        words: vec!["belongs to CredentialRequest first".into(), "choose another spec.secret.name".into()],
+        words: vec![
+            "belongs to CredentialRequest first".into(),
+            "choose another spec.secret.name".into(),
+        ],
     });
 
     let mut before = Vec::new();
@@ -137,7 +176,11 @@ async fn a_foreign_secret_of_six_shapes_is_untouched_until_it_goes_away() {
         let request = stage.requests().get(shape.name).await.unwrap();
         for words in &shape.words {
             let message = message_of(&request, "Stalled");
-            assert!(message.contains(words.as_str()), "{}: {words:?} is not in {message:?}", shape.name);
+            assert!(
+                message.contains(words.as_str()),
+                "{}: {words:?} is not in {message:?}",
+                shape.name
+            );
         }
     }
 
@@ -148,18 +191,36 @@ async fn a_foreign_secret_of_six_shapes_is_untouched_until_it_goes_away() {
     }
     stage.apply(&stage.request("meanwhile")).await;
     stage.ready("meanwhile").await;
-    assert_eq!(stage.dce.token_requests(), asked + 1, "only the new request asks for a token");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked + 1,
+        "only the new request asks for a token"
+    );
     // Nor does a new operator, which has forgotten the tokens that it could not publish.
     stage.stop().await;
     stage.start().await;
     stage.apply(&stage.request("after-restart")).await;
     stage.ready("after-restart").await;
-    assert_eq!(stage.dce.token_requests(), asked + 2, "only the new request asks for a token");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked + 2,
+        "only the new request asks for a token"
+    );
     for (shape, before) in shapes.iter().zip(&before) {
         stalled(&stage, shape.name, shape.reason).await;
-        assert_eq!(&stored(&stage, shape.name).await, before, "{} was touched", shape.name);
-        let calls = stage.wire.calls_where(|call| is_about_secret(call, shape.name));
-        let calls: Vec<_> = calls.iter().map(|call| (call.label(), call.status)).collect();
+        assert_eq!(
+            &stored(&stage, shape.name).await,
+            before,
+            "{} was touched",
+            shape.name
+        );
+        let calls = stage
+            .wire
+            .calls_where(|call| is_about_secret(call, shape.name));
+        let calls: Vec<_> = calls
+            .iter()
+            .map(|call| (call.label(), call.status))
+            .collect();
         assert!(calls.len() < 12, "{}: a storm: {calls:?}", shape.name);
         let written: Vec<_> = calls
             .iter()
@@ -171,21 +232,42 @@ async fn a_foreign_secret_of_six_shapes_is_untouched_until_it_goes_away() {
 
     for shape in &shapes {
         match shape.name {
-            "shared" => stage.requests().delete("first", &DeleteParams::default()).await.map(drop),
-            "terminating" => merge(&stage, "terminating", json!({"metadata": {"finalizers": null}})).await.map(drop),
-            name => stage.api::<Secret>().delete(name, &DeleteParams::default()).await.map(drop),
+            "shared" => stage
+                .requests()
+                .delete("first", &DeleteParams::default())
+                .await
+                .map(drop),
+            "terminating" => merge(
+                &stage,
+                "terminating",
+                json!({"metadata": {"finalizers": null}}),
+            )
+            .await
+            .map(drop),
+            name => stage
+                .api::<Secret>()
+                .delete(name, &DeleteParams::default())
+                .await
+                .map(drop),
         }
         .unwrap();
     }
     for shape in &shapes {
         stage.ready(shape.name).await;
-        assert!(stage.dce.is_live(&stage.token(shape.name).await), "{}", shape.name);
+        assert!(
+            stage.dce.is_live(&stage.token(shape.name).await),
+            "{}",
+            shape.name
+        );
     }
     stage.finish().await;
 }
 
 async fn merge(stage: &Stage, name: &str, patch: Value) -> kube::Result<Secret> {
-    stage.api::<Secret>().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await
+    stage
+        .api::<Secret>()
+        .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,9 +280,18 @@ async fn half_of_our_marks_does_not_make_a_secret_ours() {
         stage.apply(&request).await;
         let uid = stage.requests().get(name).await.unwrap().uid().unwrap();
         let body = if name == "label" {
-            with(secret(name), "/metadata/labels", json!({"credential-operator.dev/request-uid": uid}))
+            with(
+                secret(name),
+                "/metadata/labels",
+                json!({"credential-operator.dev/request-uid": uid}),
+            )
         } else {
-            let owner = controller("credential-operator.dev/v1alpha1", "CredentialRequest", name, &uid);
+            let owner = controller(
+                "credential-operator.dev/v1alpha1",
+                "CredentialRequest",
+                name,
+                &uid,
+            );
             with(secret(name), "/metadata/ownerReferences", owner)
         };
         create::<Secret>(&stage.api(), body).await;
@@ -209,7 +300,11 @@ async fn half_of_our_marks_does_not_make_a_secret_ours() {
         stalled(&stage, name, "TargetNotOwned").await;
         assert_eq!(stored(&stage, name).await, before, "{name}");
     }
-    assert_eq!(stage.dce.token_requests(), 1, "the provider's login was tested, and no token was asked for");
+    assert_eq!(
+        stage.dce.token_requests(),
+        1,
+        "the provider's login was tested, and no token was asked for"
+    );
     stage.finish().await;
 }
 
@@ -233,13 +328,31 @@ async fn a_secret_is_taken_over_when_it_says_so_itself() {
     let request = stage.ready("api").await;
     let adopted = stage.secret("api").await;
     assert!(stage.dce.is_live(&value(&adopted, "token")));
-    assert_eq!(value(&adopted, "other"), "value", "a key that the operator does not write");
-    assert_eq!((adopted.labels()["theirs"].as_str(), adopted.annotations()["theirs"].as_str()), ("yes", "too"));
+    assert_eq!(
+        value(&adopted, "other"),
+        "value",
+        "a key that the operator does not write"
+    );
+    assert_eq!(
+        (
+            adopted.labels()["theirs"].as_str(),
+            adopted.annotations()["theirs"].as_str()
+        ),
+        ("yes", "too")
+    );
     assert_eq!(adopted.owner_references()[0].uid, request.uid().unwrap());
     assert_eq!(adopted.uid(), theirs.uid(), "it is the same object");
-    assert_eq!(stage.dce.token_requests(), asked, "the token that waited was published");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked,
+        "the token that waited was published"
+    );
 
-    stage.requests().delete("api", &DeleteParams::default()).await.unwrap();
+    stage
+        .requests()
+        .delete("api", &DeleteParams::default())
+        .await
+        .unwrap();
     stage.gone::<Secret>("api").await;
     stage.finish().await;
 }
@@ -250,7 +363,11 @@ async fn consent_takes_nothing_from_another_controller_and_writes_nothing_immuta
     stage.start().await;
     let keeper: ConfigMap = create(&stage.api(), json!({"metadata": {"name": "keeper"}})).await;
     let consenting = |name: &str| {
-        with(secret(name), "/metadata/annotations", json!({"credential-operator.dev/adopt-by": name}))
+        with(
+            secret(name),
+            "/metadata/annotations",
+            json!({"credential-operator.dev/adopt-by": name}),
+        )
     };
     let owned = with(
         consenting("owned"),
@@ -266,9 +383,17 @@ async fn consent_takes_nothing_from_another_controller_and_writes_nothing_immuta
         stage.apply(&stage.request(name)).await;
         stalled(&stage, name, "TargetNotOwned").await;
         let request = stage.requests().get(name).await.unwrap();
-        assert!(message_of(&request, "Ready").contains(words), "{}", message_of(&request, "Ready"));
+        assert!(
+            message_of(&request, "Ready").contains(words),
+            "{}",
+            message_of(&request, "Ready")
+        );
         assert_eq!(stage.secret(name).await.data, before.data);
-        assert_eq!(stage.secret(name).await.resource_version(), before.resource_version(), "{name}");
+        assert_eq!(
+            stage.secret(name).await.resource_version(),
+            before.resource_version(),
+            "{name}"
+        );
     }
     stage.finish().await;
 }
@@ -277,7 +402,13 @@ async fn consent_takes_nothing_from_another_controller_and_writes_nothing_immuta
 async fn looked_at(stage: &Stage, name: &str, secret: &Secret) {
     let mark = stage.wire.mark();
     // Touching the request makes sure that there is a look after the mark, too.
-    stage.annotate(name, "example.com/nudge", &secret.resource_version().unwrap()).await;
+    stage
+        .annotate(
+            name,
+            "example.com/nudge",
+            &secret.resource_version().unwrap(),
+        )
+        .await;
     eventually(SOON, || async {
         let looks = stage.wire.since(mark).iter().any(|call| {
             call.label() == "get secrets" && is_about_secret(call, name) && call.finished.is_some()
@@ -288,4 +419,3 @@ async fn looked_at(stage: &Stage, name: &str, secret: &Secret) {
     .await
     .unwrap();
 }
-

@@ -30,7 +30,11 @@ fn ready_as(status: &str, reason: &str) -> Value {
 async fn a_forged_status_of_a_request_is_put_right_and_changes_nothing() {
     let mut stage = Stage::new("forged-request").await;
     stage.start().await;
-    let victim = create::<Secret>(&stage.api(), json!({"metadata": {"name": "victim"}, "stringData": {"token": "x"}})).await;
+    let victim = create::<Secret>(
+        &stage.api(),
+        json!({"metadata": {"name": "victim"}, "stringData": {"token": "x"}}),
+    )
+    .await;
     stage.apply(&stage.request("api")).await;
     let good = stage.ready("api").await.status.unwrap();
     let (secret, calls) = (stage.secret("api").await, stage.dce.calls().len());
@@ -46,7 +50,11 @@ async fn a_forged_status_of_a_request_is_put_right_and_changes_nothing() {
         json!(null),
     ] {
         let patch = json!({"status": forged});
-        let written = stage.requests().patch_status("api", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        let written = stage
+            .requests()
+            .patch_status("api", &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
         assert_ne!(written.status.as_ref(), Some(&good), "{forged}");
         stage
             .until("api", &format!("right again after {forged}"), |request| {
@@ -61,7 +69,11 @@ async fn a_forged_status_of_a_request_is_put_right_and_changes_nothing() {
     }
     assert_eq!(stage.secret("api").await, secret);
     assert_eq!(stage.secret("victim").await, victim);
-    assert_eq!(stage.dce.calls().len(), calls, "the provider was not asked for anything");
+    assert_eq!(
+        stage.dce.calls().len(),
+        calls,
+        "the provider was not asked for anything"
+    );
 
     // Nor does a forgery that nobody was there to see.
     stage.stop().await;
@@ -69,7 +81,11 @@ async fn a_forged_status_of_a_request_is_put_right_and_changes_nothing() {
         json!({"status": {"secretName": "victim", "credentials": [{"serial": 77, "state": "Current", "issuedAt": FAR}]}}),
         json!({"status": null}),
     ] {
-        stage.requests().patch_status("api", &PatchParams::default(), &Patch::Merge(&forged)).await.unwrap();
+        stage
+            .requests()
+            .patch_status("api", &PatchParams::default(), &Patch::Merge(&forged))
+            .await
+            .unwrap();
         stage.start().await;
         stage.ready("api").await;
         stage.stop().await;
@@ -87,34 +103,73 @@ async fn a_forged_status_of_a_provider_opens_nothing_and_is_put_right() {
     stage.start().await;
     let tenant = tenant(&stage).await;
     let theirs = DceSimulator::start(DceOptions::default());
-    create::<Secret>(&stage.api(), json!({"metadata": {"name": "victim"}, "stringData": {"ak": "AK", "sk": "SK"}})).await;
-    let thief = declare(&stage, &tenant, &provider("thief", &theirs.endpoint(), "victim")).await.unwrap();
+    create::<Secret>(
+        &stage.api(),
+        json!({"metadata": {"name": "victim"}, "stringData": {"ak": "AK", "sk": "SK"}}),
+    )
+    .await;
+    let thief = declare(
+        &stage,
+        &tenant,
+        &provider("thief", &theirs.endpoint(), "victim"),
+    )
+    .await
+    .unwrap();
     provider_says(&stage, "thief", "False", "NoConsent").await;
 
     // The tenant himself may not.
-    let inputs = format!("{}/{}", thief.uid().unwrap(), stage.secret("victim").await.resource_version().unwrap());
+    let inputs = format!(
+        "{}/{}",
+        thief.uid().unwrap(),
+        stage.secret("victim").await.resource_version().unwrap()
+    );
     let forged = json!({"status": {
         "conditions": ready_as("True", "LoginWorks"),
         "login": {"reason": "LoginWorks", "inputs": inputs, "time": FAR, "attempts": 0},
         "requests": 900,
     }});
     let his: Api<CredentialProvider> = Api::namespaced(tenant.clone(), &stage.team);
-    let answer = his.patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged)).await;
+    let answer = his
+        .patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged))
+        .await;
     assert!(matches!(answer, Err(kube::Error::Api(status)) if status.code == 403));
     let mut body = stage.request_of("api", "CredentialProvider", "thief");
-    body["metadata"]["annotations"] = json!({"credential-operator.dev/login-for": theirs.endpoint()});
+    body["metadata"]["annotations"] =
+        json!({"credential-operator.dev/login-for": theirs.endpoint()});
     let requests: Api<CredentialRequest> = Api::namespaced(tenant.clone(), &stage.team);
-    requests.create(&PostParams::default(), &serde_json::from_value(body).unwrap()).await.unwrap();
-    stage.until("api", "NoConsent", |request| status_of(request, "Ready") == ("False", "NoConsent")).await;
+    requests
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(body).unwrap(),
+        )
+        .await
+        .unwrap();
+    stage
+        .until("api", "NoConsent", |request| {
+            status_of(request, "Ready") == ("False", "NoConsent")
+        })
+        .await;
 
     // Somebody may: it gets him nothing.
-    stage.api::<CredentialProvider>().patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged)).await.unwrap();
+    stage
+        .api::<CredentialProvider>()
+        .patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged))
+        .await
+        .unwrap();
     provider_says(&stage, "thief", "False", "NoConsent").await;
     stage.stop().await;
-    stage.api::<CredentialProvider>().patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged)).await.unwrap();
+    stage
+        .api::<CredentialProvider>()
+        .patch_status("thief", &PatchParams::default(), &Patch::Merge(&forged))
+        .await
+        .unwrap();
     stage.start().await;
     provider_says(&stage, "thief", "False", "NoConsent").await;
-    stage.until("api", "NoConsent", |request| status_of(request, "Ready") == ("False", "NoConsent")).await;
+    stage
+        .until("api", "NoConsent", |request| {
+            status_of(request, "Ready") == ("False", "NoConsent")
+        })
+        .await;
     assert_eq!(theirs.server().connections(), 0);
 
     // Of one that works, what people read is put right, too.
@@ -125,15 +180,37 @@ async fn a_forged_status_of_a_provider_opens_nothing_and_is_put_right() {
         json!({"requests": 900}),
         json!({"login": {"reason": "LoginRefused", "inputs": "x", "time": FAR, "attempts": 9}}),
     ] {
-        let good = stage.provider_says(SOON, "Ready", ("True", "LoginWorks")).await.status.unwrap();
+        let good = stage
+            .provider_says(SOON, "Ready", ("True", "LoginWorks"))
+            .await
+            .status
+            .unwrap();
         let patch = json!({"status": forged});
-        providers.patch_status(&stage.team, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        providers
+            .patch_status(&stage.team, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
         eventually(SOON, || async {
             let status = stage.live_provider().await.status.unwrap_or_default();
-            anyhow::ensure!(in_conditions(&status.conditions, "Ready") == ("True", "LoginWorks"), "{status:#?}");
-            anyhow::ensure!(status.endpoint == good.endpoint, "{:?} after {forged}", status.endpoint);
-            anyhow::ensure!(status.requests == good.requests, "{:?} after {forged}", status.requests);
-            anyhow::ensure!(status.login == good.login, "{:#?} after {forged}", status.login);
+            anyhow::ensure!(
+                in_conditions(&status.conditions, "Ready") == ("True", "LoginWorks"),
+                "{status:#?}"
+            );
+            anyhow::ensure!(
+                status.endpoint == good.endpoint,
+                "{:?} after {forged}",
+                status.endpoint
+            );
+            anyhow::ensure!(
+                status.requests == good.requests,
+                "{:?} after {forged}",
+                status.requests
+            );
+            anyhow::ensure!(
+                status.login == good.login,
+                "{:#?} after {forged}",
+                status.login
+            );
             Ok(())
         })
         .await
@@ -150,12 +227,34 @@ async fn forged_notes_on_a_secret_are_not_believed_by_a_new_operator() {
     let notes = |notes: Value| json!({"metadata": {"annotations": notes}});
     let forgeries = [
         // More than can be counted up from.
-        ("serial", notes(json!({"credential-operator.dev/serial": u64::MAX.to_string()}))),
-        ("serial-signed", notes(json!({"credential-operator.dev/serial": i64::MAX.to_string()}))),
-        ("nonsense", notes(json!({"credential-operator.dev/serial": "-1", "credential-operator.dev/issued-at": "yesterday"}))),
-        ("issued", notes(json!({"credential-operator.dev/issued-at": FAR}))),
-        ("keys", notes(json!({"credential-operator.dev/keys": "token,theirs,,/"}))),
-        ("provider", notes(json!({"credential-operator.dev/provider": "CredentialProvider/other", "credential-operator.dev/asked": "dce.token/365"}))),
+        (
+            "serial",
+            notes(json!({"credential-operator.dev/serial": u64::MAX.to_string()})),
+        ),
+        (
+            "serial-signed",
+            notes(json!({"credential-operator.dev/serial": i64::MAX.to_string()})),
+        ),
+        (
+            "nonsense",
+            notes(
+                json!({"credential-operator.dev/serial": "-1", "credential-operator.dev/issued-at": "yesterday"}),
+            ),
+        ),
+        (
+            "issued",
+            notes(json!({"credential-operator.dev/issued-at": FAR})),
+        ),
+        (
+            "keys",
+            notes(json!({"credential-operator.dev/keys": "token,theirs,,/"})),
+        ),
+        (
+            "provider",
+            notes(
+                json!({"credential-operator.dev/provider": "CredentialProvider/other", "credential-operator.dev/asked": "dce.token/365"}),
+            ),
+        ),
         ("none", json!({"metadata": {"annotations": null}})),
     ];
     for (name, _) in &forgeries {
@@ -164,29 +263,46 @@ async fn forged_notes_on_a_secret_are_not_believed_by_a_new_operator() {
     }
     stage.stop().await;
     for (name, forgery) in &forgeries {
-        stage.api::<Secret>().patch(name, &PatchParams::default(), &Patch::Merge(forgery)).await.unwrap();
+        stage
+            .api::<Secret>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(forgery))
+            .await
+            .unwrap();
     }
     stage.start().await;
     let asked = stage.dce.token_requests();
     for (name, _) in &forgeries {
         // Whatever was believed: asked for a new credential, there is one, with a serial as it should be.
-        stage.annotate(name, "credential-operator.dev/rotate", "now").await;
+        stage
+            .annotate(name, "credential-operator.dev/rotate", "now")
+            .await;
         stage
             .until(name, "rotated", |request| {
                 let status = request.status.clone().unwrap_or_default();
-                status.rotated.as_deref() == Some("now") && status_of(request, "Ready") == ("True", "Synced")
+                status.rotated.as_deref() == Some("now")
+                    && status_of(request, "Ready") == ("True", "Synced")
             })
             .await;
         let secret = stage.secret(name).await;
-        let serial: u64 = secret.annotations()["credential-operator.dev/serial"].parse().unwrap();
+        let serial: u64 = secret.annotations()["credential-operator.dev/serial"]
+            .parse()
+            .unwrap();
         assert!((2..=3).contains(&serial), "{name}: {serial}");
         assert!(stage.dce.is_live(&value(&secret, "token")), "{name}");
-        assert_eq!(secret.annotations()["credential-operator.dev/keys"], "authorization,endpoint,expiry,token", "{name}");
+        assert_eq!(
+            secret.annotations()["credential-operator.dev/keys"],
+            "authorization,endpoint,expiry,token",
+            "{name}"
+        );
     }
     let tokens = stage.dce.token_requests() - asked;
     assert!(tokens <= 2 * forgeries.len() as u64, "{tokens} tokens");
     for (name, _) in &forgeries {
-        stage.requests().delete(name, &DeleteParams::default()).await.unwrap();
+        stage
+            .requests()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
     stage.finish().await;
 }

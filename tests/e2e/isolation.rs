@@ -33,7 +33,10 @@ const TOO_LATE: &str = "9999-12-31T23:59:59Z";
 const UNDELAYED: Duration = Duration::from_secs(8);
 
 fn failure_attempts(request: &CredentialRequest) -> u32 {
-    let failure = request.status.as_ref().and_then(|status| status.failure.as_ref());
+    let failure = request
+        .status
+        .as_ref()
+        .and_then(|status| status.failure.as_ref());
     failure.map_or(0, |failure| failure.attempts)
 }
 
@@ -61,10 +64,15 @@ async fn a_panic_stops_one_request_and_is_tried_ever_more_rarely() {
     while attempts.len() < 4 {
         let next = attempts.len() as u32 + 1;
         let request = stage
-            .until("bad", "another attempt", |request| failure_attempts(request) >= next)
+            .until("bad", "another attempt", |request| {
+                failure_attempts(request) >= next
+            })
             .await;
         assert_eq!(status_of(&request, "Ready"), ("False", "InternalError"));
-        assert_eq!(status_of(&request, "Reconciling"), ("True", "InternalError"));
+        assert_eq!(
+            status_of(&request, "Reconciling"),
+            ("True", "InternalError")
+        );
         assert_eq!(status_of(&request, "Stalled").0, "False");
         assert!(message_of(&request, "Ready").contains("others are not concerned"));
         let failure = request.status.unwrap().failure.unwrap();
@@ -72,12 +80,17 @@ async fn a_panic_stops_one_request_and_is_tried_ever_more_rarely() {
     }
     let times: Vec<_> = attempts.into_iter().collect();
     for pair in times.windows(2) {
-        let [(first, before), (second, after)] = pair else { unreachable!() };
+        let [(first, before), (second, after)] = pair else {
+            unreachable!()
+        };
         assert_eq!(first + 1, *second, "none was missed: {times:?}");
         let least = SignedDuration::from_secs(1 << (first - 1));
         assert!(after.duration_since(*before) >= least, "{times:?}");
     }
-    let panics = stage.metric("credential_operator_passes_total{outcome=\"panic\"}").await.unwrap();
+    let panics = stage
+        .metric("credential_operator_passes_total{outcome=\"panic\"}")
+        .await
+        .unwrap();
     assert!(panics <= 5.0, "{panics} panics");
     assert_eq!(stage.get("/livez").await.unwrap().trim(), "ok");
 
@@ -100,9 +113,15 @@ async fn a_panic_takes_nothing_away_from_a_request_that_has_its_credential() {
     stage.flags.push(format!("--panic-at={}/bad", stage.team));
     stage.start().await;
     let request = stage
-        .until("bad", "RenewalFailing", |request| status_of(request, "RenewalFailing") == ("True", "InternalError"))
+        .until("bad", "RenewalFailing", |request| {
+            status_of(request, "RenewalFailing") == ("True", "InternalError")
+        })
         .await;
-    assert_eq!(status_of(&request, "Ready"), ("True", "Synced"), "what is published works");
+    assert_eq!(
+        status_of(&request, "Ready"),
+        ("True", "Synced"),
+        "what is published works"
+    );
     assert_eq!(status_of(&request, "Reconciling").0, "False");
     assert_eq!(stage.secret("bad").await, before);
     others_sync(&stage).await;
@@ -114,27 +133,41 @@ async fn stored<K>(api: &Api<DynamicObject>, name: &str) -> Value
 where
     K: Resource<DynamicType = ()>,
 {
-    let object = api.get(name).await.unwrap_or_else(|error| panic!("{} {name}: {error}", K::kind(&())));
+    let object = api
+        .get(name)
+        .await
+        .unwrap_or_else(|error| panic!("{} {name}: {error}", K::kind(&())));
     serde_json::to_value(object).expect("JSON")
 }
 
 fn condition(object: &Value, type_: &str) -> (String, String, String) {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let found = conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default();
+    let conditions = object["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let found = conditions
+        .into_iter()
+        .find(|condition| condition["type"] == type_)
+        .unwrap_or_default();
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     (text("status"), text("reason"), text("message"))
 }
 
 async fn patch_status(api: &Api<DynamicObject>, name: &str, status: Value) {
     let patch = json!({"status": status});
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("the status is stored");
+    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .expect("the status is stored");
 }
 
 async fn says_undecodable<K: Resource<DynamicType = ()>>(api: &Api<DynamicObject>, name: &str) {
     eventually(SOON, || async {
         let object = stored::<K>(api, name).await;
         let (status, reason, message) = condition(&object, "Ready");
-        anyhow::ensure!((status.as_str(), reason.as_str()) == ("False", "Undecodable"), "{object:#}");
+        anyhow::ensure!(
+            (status.as_str(), reason.as_str()) == ("False", "Undecodable"),
+            "{object:#}"
+        );
         anyhow::ensure!(message.contains("cannot read the object"), "{message}");
         anyhow::ensure!(condition(&object, "Stalled").0 == "True", "{object:#}");
         Ok(())
@@ -151,9 +184,13 @@ async fn a_request_that_cannot_be_read_stops_alone_and_recovers() {
     stage.ready("broken").await;
     let secret = stage.secret("broken").await;
     let resource = ApiResource::erase::<CredentialRequest>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(stage.client.clone(), &stage.team, &resource);
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(stage.client.clone(), &stage.team, &resource);
     patch_status(&api, "broken", json!({"expiresAt": TOO_LATE})).await;
-    assert!(stage.requests().get("broken").await.is_err(), "the type cannot hold it");
+    assert!(
+        stage.requests().get("broken").await.is_err(),
+        "the type cannot hold it"
+    );
     says_undecodable::<CredentialRequest>(&api, "broken").await;
     others_sync(&stage).await;
 
@@ -166,7 +203,10 @@ async fn a_request_that_cannot_be_read_stops_alone_and_recovers() {
     says_undecodable::<CredentialRequest>(&api, "broken").await;
     let written = stage.wire.since(mark);
     let written = written.iter().filter(|call| {
-        call.is_changing() && call.kubernetes().is_some_and(|call| call.name.as_deref() == Some("broken"))
+        call.is_changing()
+            && call
+                .kubernetes()
+                .is_some_and(|call| call.name.as_deref() == Some("broken"))
     });
     assert_eq!(written.count(), 0, "it has been said already");
     assert_eq!(stage.secret("broken").await, secret, "the Secret is kept");
@@ -183,7 +223,14 @@ async fn a_provider_that_cannot_be_read_stops_its_own_requests_and_recovers() {
     stage.start().await;
     let other = DceSimulator::start(DceOptions::default());
     let name = format!("{}-broken", stage.team);
-    stage.write_login_for(&stage.platform, &name, &other.endpoint(), &other.add_user("operator")).await;
+    stage
+        .write_login_for(
+            &stage.platform,
+            &name,
+            &other.endpoint(),
+            &other.add_user("operator"),
+        )
+        .await;
     stage.apply(&stage.provider_at(&name, &other)).await;
     let request = |request: &str| stage.request_of(request, "ClusterCredentialProvider", &name);
     let requests: Vec<_> = ["before", "after"].into_iter().map(request).collect();
@@ -212,23 +259,51 @@ async fn a_provider_that_cannot_be_read_stops_its_own_requests_and_recovers() {
     let mark = stage.wire.mark();
     stage.apply(&requests[1]).await;
     let request = stage
-        .until("after", "Undecodable", |request| status_of(request, "Ready") == ("False", "Undecodable"))
+        .until("after", "Undecodable", |request| {
+            status_of(request, "Ready") == ("False", "Undecodable")
+        })
         .await;
-    assert!(message_of(&request, "Ready").contains(&name), "{}", message_of(&request, "Ready"));
+    assert!(
+        message_of(&request, "Ready").contains(&name),
+        "{}",
+        message_of(&request, "Ready")
+    );
     others_sync(&stage).await;
-    assert_eq!(status_of(&stage.requests().get("before").await.unwrap(), "Ready").0, "True", "its credential works");
+    assert_eq!(
+        status_of(&stage.requests().get("before").await.unwrap(), "Ready").0,
+        "True",
+        "its credential works"
+    );
     assert_eq!(stage.secret("before").await, secret);
     // Two renewals of a token that lives two seconds: whoever does not get on has tried again by now.
     stage.dce.grant_at_most(Some(Duration::from_secs(2)));
     stage.apply(&stage.request("clock")).await;
-    let serial = |request: &CredentialRequest| request.status.as_ref()?.credentials.first().map(|record| record.serial);
-    stage.until("clock", "two renewals", |request| serial(request) >= Some(3)).await;
+    let serial = |request: &CredentialRequest| {
+        request
+            .status
+            .as_ref()?
+            .credentials
+            .first()
+            .map(|record| record.serial)
+    };
+    stage
+        .until("clock", "two renewals", |request| {
+            serial(request) >= Some(3)
+        })
+        .await;
     stage.dce.grant_at_most(None);
     let told = stage.wire.since(mark);
-    let of_it = told.iter().filter(|call| call.kubernetes().is_some_and(|call| call.name.as_deref() == Some(&name)));
+    let of_it = told.iter().filter(|call| {
+        call.kubernetes()
+            .is_some_and(|call| call.name.as_deref() == Some(&name))
+    });
     let told = of_it.filter(|call| call.is_changing()).count();
     assert!(told <= 1, "{told} writes about what has been said already");
-    let complaints = stage.logs().lines().filter(|line| line.contains("could not be finished")).count();
+    let complaints = stage
+        .logs()
+        .lines()
+        .filter(|line| line.contains("could not be finished"))
+        .count();
     assert_eq!(complaints, 0);
 
     patch_status(&api, &name, json!({"login": null})).await;
@@ -246,19 +321,33 @@ async fn a_provider_that_hangs_does_not_keep_others_waiting() {
     stage.start().await;
     let slow = DceSimulator::start(DceOptions::default());
     let name = format!("{}-slow", stage.team);
-    stage.write_login_for(&stage.platform, &name, &slow.endpoint(), &slow.add_user("operator")).await;
+    stage
+        .write_login_for(
+            &stage.platform,
+            &name,
+            &slow.endpoint(),
+            &slow.add_user("operator"),
+        )
+        .await;
     let mut provider = stage.provider_at(&name, &slow);
     // More calls at a time than there are slots for passes.
     provider["spec"]["budget"] = json!({"requestsPerSecond": 1000, "concurrency": 64});
     stage.apply(&provider).await;
-    stage.apply(&stage.request_of("slow-first", "ClusterCredentialProvider", &name)).await;
+    stage
+        .apply(&stage.request_of("slow-first", "ClusterCredentialProvider", &name))
+        .await;
     stage.ready("slow-first").await;
 
     for route in [TOKEN, CURRENT_USER] {
         slow.faults().set(route, Fault::Hang);
         for number in 0..HANGING {
-            let request = format!("slow-{}-{number}", if route == TOKEN { "token" } else { "test" });
-            stage.apply(&stage.request_of(&request, "ClusterCredentialProvider", &name)).await;
+            let request = format!(
+                "slow-{}-{number}",
+                if route == TOKEN { "token" } else { "test" }
+            );
+            stage
+                .apply(&stage.request_of(&request, "ClusterCredentialProvider", &name))
+                .await;
         }
         eventually(SOON, || async {
             let open = slow.max_in_flight(route);
@@ -269,17 +358,28 @@ async fn a_provider_that_hangs_does_not_keep_others_waiting() {
         .unwrap();
         let started = Instant::now();
         for number in 0..20 {
-            let request = format!("good-{}-{number}", if route == TOKEN { "token" } else { "test" });
+            let request = format!(
+                "good-{}-{number}",
+                if route == TOKEN { "token" } else { "test" }
+            );
             stage.apply(&stage.request(&request)).await;
-            let ready = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
+            let ready =
+                |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
             stage.within(UNDELAYED, &request, "Ready=True", ready).await;
         }
-        println!("{}: twenty in a row took {:?}", stage.team, started.elapsed());
+        println!(
+            "{}: twenty in a row took {:?}",
+            stage.team,
+            started.elapsed()
+        );
         slow.faults().clear();
         stage.all_ready().await;
     }
     stage.more_secret_values = slow.secret_values();
     let providers: Api<ClusterCredentialProvider> = Api::all(stage.client.clone());
-    providers.delete(&name, &DeleteParams::default()).await.unwrap();
+    providers
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     stage.finish().await;
 }

@@ -28,7 +28,8 @@ async fn is_held(held: &RuleHandle) {
 }
 
 async fn create_foreign(stage: &Stage, name: &str) -> Secret {
-    let body = json!({"metadata": {"name": name}, "stringData": {"token": "theirs", "other": "theirs"}});
+    let body =
+        json!({"metadata": {"name": name}, "stringData": {"token": "theirs", "other": "theirs"}});
     create::<Secret>(&stage.api(), body).await
 }
 
@@ -41,12 +42,18 @@ async fn merge(stage: &Stage, name: &str, patch: Value) -> Secret {
 }
 
 async fn delete(stage: &Stage, name: &str) {
-    stage.api::<Secret>().delete(name, &DeleteParams::default()).await.expect("it is there");
+    stage
+        .api::<Secret>()
+        .delete(name, &DeleteParams::default())
+        .await
+        .expect("it is there");
 }
 
 async fn not_owned(stage: &Stage, name: &str) {
     stage
-        .until(name, "TargetNotOwned", |request| status_of(request, "Stalled") == ("True", "TargetNotOwned"))
+        .until(name, "TargetNotOwned", |request| {
+            status_of(request, "Stalled") == ("True", "TargetNotOwned")
+        })
         .await;
 }
 
@@ -54,16 +61,29 @@ async fn not_owned(stage: &Stage, name: &str) {
 async fn published(stage: &Stage, name: &str, serial: u64) -> Secret {
     let ledger = |request: &credential_operator::api::CredentialRequest| {
         let status = request.status.as_ref();
-        status.is_some_and(|status| status.credentials.iter().any(|record| record.serial == serial))
+        status.is_some_and(|status| {
+            status
+                .credentials
+                .iter()
+                .any(|record| record.serial == serial)
+        })
     };
     stage
-        .until(name, "published", |request| ledger(request) && status_of(request, "Ready") == ("True", "Synced"))
+        .until(name, "published", |request| {
+            ledger(request) && status_of(request, "Ready") == ("True", "Synced")
+        })
         .await;
     eventually(SOON, || async {
         let secret = stage.secret(name).await;
         let token = value(&secret, "token");
-        anyhow::ensure!(secret.annotations()["credential-operator.dev/serial"] == serial.to_string(), "{secret:?}");
-        anyhow::ensure!(value(&secret, "authorization") == format!("Bearer {token}"), "damaged");
+        anyhow::ensure!(
+            secret.annotations()["credential-operator.dev/serial"] == serial.to_string(),
+            "{secret:?}"
+        );
+        anyhow::ensure!(
+            value(&secret, "authorization") == format!("Bearer {token}"),
+            "damaged"
+        );
         anyhow::ensure!(stage.dce.is_live(&token), "the token is not live");
         Ok(secret)
     })
@@ -88,7 +108,11 @@ async fn a_foreign_secret_that_appears_before_ours_is_created_is_not_merged_into
 
         delete(&stage, &name).await;
         published(&stage, &name, 1).await;
-        assert_eq!(stage.dce.token_requests(), asked, "the token that was issued before is used");
+        assert_eq!(
+            stage.dce.token_requests(),
+            asked,
+            "the token that was issued before is used"
+        );
     }
     stage.finish().await;
 }
@@ -109,15 +133,27 @@ async fn our_secret_changed_before_a_new_credential_is_written_ends_up_right() {
     for (round, change) in changes.into_iter().enumerate() {
         let asked = stage.dce.token_requests();
         let held = hold_write(&stage, "api");
-        stage.annotate("api", "credential-operator.dev/rotate", &round.to_string()).await;
+        stage
+            .annotate("api", "credential-operator.dev/rotate", &round.to_string())
+            .await;
         is_held(&held).await;
         merge(&stage, "api", change.clone()).await;
         held.release();
         let secret = published(&stage, "api", round as u64 + 2).await;
         assert_eq!(secret.labels()["theirs"], "yes", "round {round}");
-        assert_eq!(stage.dce.token_requests(), asked + 1, "{change}: one new token, whatever became of the old one");
-        let stale = stage.wire.calls_where(|call| is_about_secret(call, "api") && call.status == Some(409));
-        assert_eq!(stale.len(), round + 1, "{change}: the write that was held is refused");
+        assert_eq!(
+            stage.dce.token_requests(),
+            asked + 1,
+            "{change}: one new token, whatever became of the old one"
+        );
+        let stale = stage
+            .wire
+            .calls_where(|call| is_about_secret(call, "api") && call.status == Some(409));
+        assert_eq!(
+            stale.len(),
+            round + 1,
+            "{change}: the write that was held is refused"
+        );
         held.remove();
     }
     stage.finish().await;
@@ -136,9 +172,16 @@ async fn a_foreign_secret_in_the_place_of_ours_is_not_merged_into() {
         // A new credential is on its way, or a repair.
         let renewal = round % 2 == 0;
         if renewal {
-            stage.annotate(&name, "credential-operator.dev/rotate", "now").await;
+            stage
+                .annotate(&name, "credential-operator.dev/rotate", "now")
+                .await;
         } else {
-            merge(&stage, &name, json!({"stringData": {"endpoint": "https://elsewhere.example.com"}})).await;
+            merge(
+                &stage,
+                &name,
+                json!({"stringData": {"endpoint": "https://elsewhere.example.com"}}),
+            )
+            .await;
         }
         is_held(&held).await;
         delete(&stage, &name).await;
@@ -163,12 +206,18 @@ async fn our_secret_deleted_before_it_is_written_is_created_anew() {
     for round in 0..3 {
         let asked = stage.dce.token_requests();
         let held = hold_write(&stage, "api");
-        stage.annotate("api", "credential-operator.dev/rotate", &round.to_string()).await;
+        stage
+            .annotate("api", "credential-operator.dev/rotate", &round.to_string())
+            .await;
         is_held(&held).await;
         delete(&stage, "api").await;
         held.release();
         published(&stage, "api", round + 2).await;
-        assert_eq!(stage.dce.token_requests(), asked + 1, "the token in hand is published");
+        assert_eq!(
+            stage.dce.token_requests(),
+            asked + 1,
+            "the token in hand is published"
+        );
         held.remove();
     }
     stage.finish().await;
@@ -190,8 +239,14 @@ async fn consent_that_is_withdrawn_before_a_secret_is_taken_over_counts() {
         let theirs = merge(&stage, &name, consent(Value::Null)).await;
         held.release();
         eventually(SOON, || async {
-            let refused = stage.wire.calls_where(|call| is_about_secret(call, &name) && call.label() == "patch secrets");
-            anyhow::ensure!(refused.iter().any(|call| call.status == Some(409)), "{}", refused.len());
+            let refused = stage.wire.calls_where(|call| {
+                is_about_secret(call, &name) && call.label() == "patch secrets"
+            });
+            anyhow::ensure!(
+                refused.iter().any(|call| call.status == Some(409)),
+                "{}",
+                refused.len()
+            );
             Ok(())
         })
         .await
@@ -222,7 +277,11 @@ async fn of_two_who_create_a_secret_at_once_the_first_keeps_it_unmixed() {
             };
             eventually(SOON, token_asked).await.unwrap();
         }
-        if let Ok(theirs) = stage.api::<Secret>().create(&PostParams::default(), &foreign).await {
+        if let Ok(theirs) = stage
+            .api::<Secret>()
+            .create(&PostParams::default(), &foreign)
+            .await
+        {
             *winners.entry("somebody else").or_default() += 1;
             not_owned(&stage, &name).await;
             assert_eq!(stage.secret(&name).await, theirs, "round {round}");

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod changes;
+mod endpoints;
 mod providers;
 mod requests;
 
@@ -233,7 +234,7 @@ async fn a_bad_request_is_refused_with_the_field_and_the_way_out() {
 
 #[tokio::test]
 async fn a_bad_endpoint_is_refused_whatever_is_wrong_with_it() {
-    all_are_refused("refused-endpoints", providers::endpoints()).await;
+    all_are_refused("refused-endpoints", endpoints::rows()).await;
 }
 
 #[tokio::test]

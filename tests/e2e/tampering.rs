@@ -25,8 +25,16 @@ async fn merge(stage: &Stage, name: &str, patch: Value) -> Secret {
 /// The Secret without what the API server counts and notes: what has to be restored.
 fn content(secret: &Secret) -> Value {
     let mut content = serde_json::to_value(secret).expect("JSON");
-    for field in ["resourceVersion", "managedFields", "uid", "creationTimestamp"] {
-        content["metadata"].as_object_mut().expect("metadata").remove(field);
+    for field in [
+        "resourceVersion",
+        "managedFields",
+        "uid",
+        "creationTimestamp",
+    ] {
+        content["metadata"]
+            .as_object_mut()
+            .expect("metadata")
+            .remove(field);
     }
     content
 }
@@ -46,11 +54,17 @@ async fn restored(stage: &Stage, name: &str, expected: &Value, what: &str) {
 async fn replaced(stage: &Stage, name: &str, serial: u64) -> Secret {
     eventually(SOON, || async {
         let secret = stage.api::<Secret>().get(name).await?;
-        let found = secret.annotations().get("credential-operator.dev/serial").cloned();
+        let found = secret
+            .annotations()
+            .get("credential-operator.dev/serial")
+            .cloned();
         anyhow::ensure!(found == Some(serial.to_string()), "the serial is {found:?}");
         let token = value(&secret, "token");
         anyhow::ensure!(stage.dce.is_live(&token), "not live");
-        anyhow::ensure!(value(&secret, "authorization") == format!("Bearer {token}"), "not whole");
+        anyhow::ensure!(
+            value(&secret, "authorization") == format!("Bearer {token}"),
+            "not whole"
+        );
         Ok(secret)
     })
     .await
@@ -70,28 +84,62 @@ async fn what_can_be_repaired_is_repaired_without_a_new_token() {
     let good = content(&stage.secret("api").await);
     let asked = stage.dce.token_requests();
     let cases = [
-        ("a value changed", json!({"stringData": {"endpoint": "https://evil.example.com"}})),
-        ("the token changed", json!({"stringData": {"token": "changed"}})),
-        ("the header changed", json!({"stringData": {"authorization": "Bearer changed"}})),
+        (
+            "a value changed",
+            json!({"stringData": {"endpoint": "https://evil.example.com"}}),
+        ),
+        (
+            "the token changed",
+            json!({"stringData": {"token": "changed"}}),
+        ),
+        (
+            "the header changed",
+            json!({"stringData": {"authorization": "Bearer changed"}}),
+        ),
         ("a value emptied", json!({"data": {"expiry": ""}})),
         ("a key removed", json!({"data": {"authorization": null}})),
-        ("all keys but the token removed", json!({"data": {"authorization": null, "endpoint": null, "expiry": null}})),
-        ("an annotation changed", annotations(json!({"credential-operator.dev/expires-at": "2999-01-01T00:00:00Z"}))),
-        ("an annotation removed", annotations(json!({"credential-operator.dev/serial": null}))),
-        ("an annotation of ours added", annotations(json!({"credential-operator.dev/unverified": "true"}))),
-        ("all annotations removed", json!({"metadata": {"annotations": null}})),
-        ("the digest fits the changed value", json!({
-            "metadata": {"annotations": {"credential-operator.dev/content": "0".repeat(64), "credential-operator.dev/keys": "theirs"}},
-            "stringData": {"token": "changed"},
-        })),
-        ("the label that says who manages it changed", json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "helm"}}})),
+        (
+            "all keys but the token removed",
+            json!({"data": {"authorization": null, "endpoint": null, "expiry": null}}),
+        ),
+        (
+            "an annotation changed",
+            annotations(json!({"credential-operator.dev/expires-at": "2999-01-01T00:00:00Z"})),
+        ),
+        (
+            "an annotation removed",
+            annotations(json!({"credential-operator.dev/serial": null})),
+        ),
+        (
+            "an annotation of ours added",
+            annotations(json!({"credential-operator.dev/unverified": "true"})),
+        ),
+        (
+            "all annotations removed",
+            json!({"metadata": {"annotations": null}}),
+        ),
+        (
+            "the digest fits the changed value",
+            json!({
+                "metadata": {"annotations": {"credential-operator.dev/content": "0".repeat(64), "credential-operator.dev/keys": "theirs"}},
+                "stringData": {"token": "changed"},
+            }),
+        ),
+        (
+            "the label that says who manages it changed",
+            json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "helm"}}}),
+        ),
     ];
     for (what, patch) in cases {
         let tampered = merge(&stage, "api", patch).await;
         assert_ne!(content(&tampered), good, "{what}");
         restored(&stage, "api", &good, what).await;
     }
-    assert_eq!(stage.dce.token_requests(), asked, "the token was in the Secret all the time");
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked,
+        "the token was in the Secret all the time"
+    );
     let request = stage.ready("api").await;
     assert_eq!(request.status.unwrap().credentials[0].serial, 1);
     let repaired = |event: &String| event.starts_with("Repaired: somebody changed Secret api");
@@ -112,24 +160,42 @@ async fn a_token_that_is_gone_from_the_secret_is_replaced_by_one_new_one() {
     stage.ready("api").await;
     let cases = [
         ("all data removed", Some(json!({"data": null}))),
-        ("both places of the token changed", Some(json!({"stringData": {"token": "x", "authorization": "y"}}))),
-        ("both places removed", Some(json!({"data": {"token": null, "authorization": null}}))),
+        (
+            "both places of the token changed",
+            Some(json!({"stringData": {"token": "x", "authorization": "y"}})),
+        ),
+        (
+            "both places removed",
+            Some(json!({"data": {"token": null, "authorization": null}})),
+        ),
         // A token that is of no use to the operator, since it cannot know where it comes from.
-        ("another token of the same form", Some(json!({"stringData": {"token": "a.b.c", "authorization": "Bearer a.b.c"}}))),
+        (
+            "another token of the same form",
+            Some(json!({"stringData": {"token": "a.b.c", "authorization": "Bearer a.b.c"}})),
+        ),
         ("the Secret deleted", None),
     ];
     for (number, (what, patch)) in cases.into_iter().enumerate() {
         let asked = stage.dce.token_requests();
         match patch {
             Some(patch) => drop(merge(&stage, "api", patch).await),
-            None => drop(stage.api::<Secret>().delete("api", &DeleteParams::default()).await.unwrap()),
+            None => drop(
+                stage
+                    .api::<Secret>()
+                    .delete("api", &DeleteParams::default())
+                    .await
+                    .unwrap(),
+            ),
         }
         let serial = number as u64 + 2;
         replaced(&stage, "api", serial).await;
         assert_eq!(stage.dce.token_requests(), asked + 1, "{what}");
         stage
             .until("api", "the ledger follows", |request| {
-                request.status.as_ref().is_some_and(|status| status.credentials[0].serial == serial)
+                request
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.credentials[0].serial == serial)
                     && status_of(request, "Ready") == ("True", "Synced")
             })
             .await;
@@ -143,14 +209,22 @@ async fn a_secret_that_lost_the_label_is_foreign_until_it_has_it_again() {
     stage.start().await;
     stage.apply(&stage.request("api")).await;
     let uid = stage.ready("api").await.uid().unwrap();
-    let (good, asked) = (content(&stage.secret("api").await), stage.dce.token_requests());
+    let (good, asked) = (
+        content(&stage.secret("api").await),
+        stage.dce.token_requests(),
+    );
     let label = |value: Value| json!({"metadata": {"labels": {"credential-operator.dev/request-uid": value}}});
     let unlabelled = merge(&stage, "api", label(Value::Null)).await;
     let request = stage
-        .until("api", "Stalled", |request| status_of(request, "Stalled") == ("True", "TargetNotOwned"))
+        .until("api", "Stalled", |request| {
+            status_of(request, "Stalled") == ("True", "TargetNotOwned")
+        })
         .await;
     let message = message_of(&request, "Stalled");
-    assert!(message.contains("credential-operator.dev/request-uid") && message.contains(&uid), "{message}");
+    assert!(
+        message.contains("credential-operator.dev/request-uid") && message.contains(&uid),
+        "{message}"
+    );
     assert_eq!(stage.secret("api").await, unlabelled, "it is left as it is");
 
     merge(&stage, "api", label(json!(uid))).await;
@@ -179,7 +253,12 @@ async fn what_others_add_to_the_secret_stays_and_costs_no_write() {
     {
         last = Some(merge(&stage, "api", addition).await);
         eventually(SOON, || async {
-            let looks = stage.wire.since(mark).iter().filter(|call| is_about_secret(call, "api")).count();
+            let looks = stage
+                .wire
+                .since(mark)
+                .iter()
+                .filter(|call| is_about_secret(call, "api"))
+                .count();
             anyhow::ensure!(looks > number, "{looks} looks");
             Ok(())
         })
@@ -193,20 +272,38 @@ async fn what_others_add_to_the_secret_stays_and_costs_no_write() {
     let written = stage.wire.since(mark);
     let written: Vec<_> = written
         .iter()
-        .filter(|call| call.is_changing() && call.kubernetes().is_some_and(|call| call.name.as_deref() == Some("api")))
+        .filter(|call| {
+            call.is_changing()
+                && call
+                    .kubernetes()
+                    .is_some_and(|call| call.name.as_deref() == Some("api"))
+        })
         .map(|call| call.label())
         .collect();
     assert!(written.is_empty(), "{written:?}");
 
     // And it outlives both a repair and a new credential.
     merge(&stage, "api", json!({"data": {"token": null}})).await;
-    stage.annotate("api", "credential-operator.dev/rotate", "1").await;
     stage
-        .until("api", "rotated", |request| request.status.as_ref().is_some_and(|status| status.rotated.is_some()))
+        .annotate("api", "credential-operator.dev/rotate", "1")
+        .await;
+    stage
+        .until("api", "rotated", |request| {
+            request
+                .status
+                .as_ref()
+                .is_some_and(|status| status.rotated.is_some())
+        })
         .await;
     let secret = stage.secret("api").await;
     assert_eq!(value(&secret, "theirs"), "key");
-    assert_eq!((secret.labels()["theirs"].as_str(), secret.annotations()["theirs"].as_str()), ("yes", "too"));
+    assert_eq!(
+        (
+            secret.labels()["theirs"].as_str(),
+            secret.annotations()["theirs"].as_str()
+        ),
+        ("yes", "too")
+    );
     assert_eq!(secret.finalizers(), ["example.com/theirs"]);
     assert!(stage.dce.is_live(&value(&secret, "token")));
     merge(&stage, "api", json!({"metadata": {"finalizers": null}})).await;
@@ -222,15 +319,27 @@ async fn a_changed_value_is_repaired_within_a_tenth_of_a_second() {
     stage.ready("api").await;
     let good = stage.secret("api").await;
     let params = WatchParams::default().fields("metadata.name=api");
-    let mut watch = stage.api::<Secret>().watch(&params, &good.resource_version().unwrap()).await.unwrap().boxed();
+    let mut watch = stage
+        .api::<Secret>()
+        .watch(&params, &good.resource_version().unwrap())
+        .await
+        .unwrap()
+        .boxed();
     let mut times = Vec::new();
     for round in 0..REPAIRS {
-        merge(&stage, "api", json!({"stringData": {"token": format!("changed {round}")}})).await;
+        merge(
+            &stage,
+            "api",
+            json!({"stringData": {"token": format!("changed {round}")}}),
+        )
+        .await;
         let answered = Instant::now();
         let mut changed = false;
         let repaired = async {
             while let Some(event) = watch.try_next().await.expect("the watch goes on") {
-                let WatchEvent::Modified(secret) = event else { panic!("{event:?}") };
+                let WatchEvent::Modified(secret) = event else {
+                    panic!("{event:?}")
+                };
                 if secret.data == good.data && changed {
                     return;
                 }
@@ -238,12 +347,18 @@ async fn a_changed_value_is_repaired_within_a_tenth_of_a_second() {
             }
             panic!("the watch ended");
         };
-        tokio::time::timeout(SOON, repaired).await.expect("it is repaired");
+        tokio::time::timeout(SOON, repaired)
+            .await
+            .expect("it is repaired");
         times.push(answered.elapsed());
     }
     times.sort_unstable();
     let median = times[REPAIRS / 2];
-    println!("repair of a changed value: median {median:?}, fastest {:?}, slowest {:?}", times[0], times[REPAIRS - 1]);
+    println!(
+        "repair of a changed value: median {median:?}, fastest {:?}, slowest {:?}",
+        times[0],
+        times[REPAIRS - 1]
+    );
     // What is promised is a median of 100 ms on a machine that has nothing else to do. Here a dozen
     // other tests run at the same time, so the promise is checked with the faster half alone, which
     // a single pause or retry of 100 ms would break as well, and the median with some room.
@@ -259,19 +374,42 @@ async fn a_contested_secret_slows_down_and_says_so() {
     stage.apply(&stage.request("api")).await;
     stage.ready("api").await;
     for round in 0..10 {
-        stage.api::<Secret>().delete("api", &DeleteParams::default()).await.unwrap();
+        stage
+            .api::<Secret>()
+            .delete("api", &DeleteParams::default())
+            .await
+            .unwrap();
         replaced(&stage, "api", round + 2).await;
     }
     let asked = stage.dce.token_requests();
-    stage.api::<Secret>().delete("api", &DeleteParams::default()).await.unwrap();
+    stage
+        .api::<Secret>()
+        .delete("api", &DeleteParams::default())
+        .await
+        .unwrap();
     let request = stage
-        .until("api", "TargetContested", |request| status_of(request, "Ready") == ("False", "TargetContested"))
+        .until("api", "TargetContested", |request| {
+            status_of(request, "Ready") == ("False", "TargetContested")
+        })
         .await;
-    assert!(message_of(&request, "Ready").contains("Secret api"), "{}", message_of(&request, "Ready"));
-    assert_eq!(status_of(&request, "Reconciling"), ("True", "TargetContested"));
+    assert!(
+        message_of(&request, "Ready").contains("Secret api"),
+        "{}",
+        message_of(&request, "Ready")
+    );
+    assert_eq!(
+        status_of(&request, "Reconciling"),
+        ("True", "TargetContested")
+    );
     let status = request.status.unwrap();
-    let wait = status.next_action_time.unwrap().duration_since(jiff::Timestamp::now());
-    assert!(wait > jiff::SignedDuration::from_secs(60), "it waits for {wait:#}");
+    let wait = status
+        .next_action_time
+        .unwrap()
+        .duration_since(jiff::Timestamp::now());
+    assert!(
+        wait > jiff::SignedDuration::from_secs(60),
+        "it waits for {wait:#}"
+    );
     let warned = |event: &String| event.starts_with("TargetContested: ");
     eventually(SOON, || async {
         anyhow::ensure!(stage.events().await.iter().any(warned), "no event");
@@ -301,16 +439,36 @@ async fn our_secret_marked_immutable_is_used_until_it_has_to_be_written() {
     request["spec"]["dce"]["token"]["cycle"] = json!(5);
     stage.apply(&request).await;
     let request = stage
-        .until("whole", "TargetImmutable", |request| status_of(request, "Stalled") == ("True", "TargetImmutable"))
+        .until("whole", "TargetImmutable", |request| {
+            status_of(request, "Stalled") == ("True", "TargetImmutable")
+        })
         .await;
-    assert!(message_of(&request, "Stalled").contains("delete it"), "{}", message_of(&request, "Stalled"));
-    assert_eq!(status_of(&request, "Ready"), ("True", "Synced"), "the old credential works");
-    assert_eq!(status_of(&request, "RenewalFailing"), ("True", "TargetImmutable"));
+    assert!(
+        message_of(&request, "Stalled").contains("delete it"),
+        "{}",
+        message_of(&request, "Stalled")
+    );
+    assert_eq!(
+        status_of(&request, "Ready"),
+        ("True", "Synced"),
+        "the old credential works"
+    );
+    assert_eq!(
+        status_of(&request, "RenewalFailing"),
+        ("True", "TargetImmutable")
+    );
 
     // Damaged and immutable in one write: what is in it is of no use.
-    merge(&stage, "damaged", json!({"immutable": true, "stringData": {"token": "changed"}})).await;
+    merge(
+        &stage,
+        "damaged",
+        json!({"immutable": true, "stringData": {"token": "changed"}}),
+    )
+    .await;
     let request = stage
-        .until("damaged", "TargetImmutable", |request| status_of(request, "Stalled") == ("True", "TargetImmutable"))
+        .until("damaged", "TargetImmutable", |request| {
+            status_of(request, "Stalled") == ("True", "TargetImmutable")
+        })
         .await;
     assert_eq!(status_of(&request, "Ready"), ("False", "TargetImmutable"));
 
@@ -320,12 +478,21 @@ async fn our_secret_marked_immutable_is_used_until_it_has_to_be_written() {
     stage.apply(&stage.request("meanwhile")).await;
     stage.ready("meanwhile").await;
     let calls = stage.wire.since(mark);
-    let writes = calls.iter().filter(|call| call.is_changing() && ["whole", "damaged"].iter().any(|name| is_about_secret(call, name)));
+    let writes = calls.iter().filter(|call| {
+        call.is_changing()
+            && ["whole", "damaged"]
+                .iter()
+                .any(|name| is_about_secret(call, name))
+    });
     assert_eq!(writes.count(), 0);
     assert_eq!(stage.dce.token_requests(), asked + 1);
 
     for name in ["whole", "damaged"] {
-        stage.api::<Secret>().delete(name, &DeleteParams::default()).await.unwrap();
+        stage
+            .api::<Secret>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
         replaced(&stage, name, 2).await;
         let request = stage.ready(name).await;
         assert_eq!(status_of(&request, "Stalled").0, "False", "{name}");
@@ -338,16 +505,23 @@ async fn our_secret_marked_immutable_is_used_until_it_has_to_be_written() {
 async fn a_write_that_the_api_server_refuses_is_told_and_tried_ever_more_rarely() {
     let mut stage = Stage::new("quota").await;
     stage.start().await;
-    stage.apply(&json!({
-        "apiVersion": "v1", "kind": "ResourceQuota",
-        "metadata": {"name": "no-secrets", "namespace": stage.team},
-        "spec": {"hard": {"count/secrets": "0"}},
-    }))
-    .await;
+    stage
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": {"name": "no-secrets", "namespace": stage.team},
+            "spec": {"hard": {"count/secrets": "0"}},
+        }))
+        .await;
     // It forbids nothing until its use has been counted.
     eventually(SOON, || async {
-        let quota = stage.api::<k8s_openapi::api::core::v1::ResourceQuota>().get("no-secrets").await?;
-        let counted = quota.status.and_then(|status| status.used).is_some_and(|used| used.contains_key("count/secrets"));
+        let quota = stage
+            .api::<k8s_openapi::api::core::v1::ResourceQuota>()
+            .get("no-secrets")
+            .await?;
+        let counted = quota
+            .status
+            .and_then(|status| status.used)
+            .is_some_and(|used| used.contains_key("count/secrets"));
         anyhow::ensure!(counted, "not counted");
         Ok(())
     })
@@ -355,21 +529,45 @@ async fn a_write_that_the_api_server_refuses_is_told_and_tried_ever_more_rarely(
     .unwrap();
     stage.apply(&stage.request("api")).await;
     let request = stage
-        .until("api", "SecretRefused", |request| status_of(request, "Ready") == ("False", "SecretRefused"))
+        .until("api", "SecretRefused", |request| {
+            status_of(request, "Ready") == ("False", "SecretRefused")
+        })
         .await;
-    assert!(message_of(&request, "Ready").contains("exceeded quota"), "{}", message_of(&request, "Ready"));
+    assert!(
+        message_of(&request, "Ready").contains("exceeded quota"),
+        "{}",
+        message_of(&request, "Ready")
+    );
     let asked = stage.dce.token_requests();
     let request = stage
         .until("api", "three attempts", |request| {
-            request.status.as_ref().and_then(|status| status.failure.as_ref()).is_some_and(|failure| failure.attempts >= 3)
+            request
+                .status
+                .as_ref()
+                .and_then(|status| status.failure.as_ref())
+                .is_some_and(|failure| failure.attempts >= 3)
         })
         .await;
     let attempts = request.status.unwrap().failure.unwrap().attempts as usize;
-    let creates = stage.wire.calls_where(|call| is_about_secret(call, "api") && call.is_changing());
-    assert!(creates.len() <= attempts + 1, "{} writes in {attempts} attempts", creates.len());
-    assert_eq!(stage.dce.token_requests(), asked, "the token that was issued is kept");
+    let creates = stage
+        .wire
+        .calls_where(|call| is_about_secret(call, "api") && call.is_changing());
+    assert!(
+        creates.len() <= attempts + 1,
+        "{} writes in {attempts} attempts",
+        creates.len()
+    );
+    assert_eq!(
+        stage.dce.token_requests(),
+        asked,
+        "the token that was issued is kept"
+    );
 
-    stage.api::<k8s_openapi::api::core::v1::ResourceQuota>().delete("no-secrets", &DeleteParams::default()).await.unwrap();
+    stage
+        .api::<k8s_openapi::api::core::v1::ResourceQuota>()
+        .delete("no-secrets", &DeleteParams::default())
+        .await
+        .unwrap();
     stage.ready("api").await;
     assert_eq!(stage.dce.token_requests(), asked);
     stage.finish().await;
