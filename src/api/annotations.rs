@@ -41,6 +41,10 @@ pub const EXPIRES_AT: &str = "credential-operator.dev/expires-at";
 /// On a published Secret: a digest of what was asked for, so that a changed request is noticed.
 pub const ASKED: &str = "credential-operator.dev/asked";
 
+/// On a published Secret: the value that the request's annotation `rotate` had when the credential
+/// was issued, so that a rotation is carried out once.
+pub const ROTATION: &str = "credential-operator.dev/rotation";
+
 /// On a published Secret: the keys that the operator wrote, separated by commas. Keys that it no
 /// longer writes are removed by this list; all other keys are left alone.
 pub const KEYS: &str = "credential-operator.dev/keys";

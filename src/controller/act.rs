@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     error::PassError,
-    memory::{CallState, Came},
+    memory::{CallState, Came, Purpose},
     observe::Pass,
 };
 use crate::{
@@ -70,9 +70,13 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
             .memory
             .with(&pass.key, |remembered| remembered.replaced(now));
     }
-    let asked = ask.digest();
+    let purpose = Purpose {
+        serial,
+        asked: ask.digest(),
+        rotation: pass.seen.request.rotate.clone(),
+    };
     call(pass, "issue", async move {
-        Came::Issued(connection.issue(&ask).await, serial, asked)
+        Came::Issued(connection.issue(&ask).await, purpose)
     })
     .await;
 }
@@ -283,6 +287,7 @@ fn published(credential: &Credential, unverified: bool) -> Published {
         issued_at: credential.issued_at,
         expires_at: credential.expires_at,
         asked: credential.asked.clone(),
+        rotation: credential.rotation.clone(),
         unverified,
         id: credential.id.clone(),
         owner: credential.owner.clone(),

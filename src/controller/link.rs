@@ -73,24 +73,26 @@ impl Link {
         Arc::clone(&lock(&self.state).declared)
     }
 
-    /// Whether requests may use it now.
+    /// Whether requests may use it now. The versions of what is used include the time of the login,
+    /// so that a failure that was due to a refused login is void once one has worked.
     pub fn gate(&self) -> (Gate, Option<Arc<Connection>>) {
         let state = lock(&self.state);
-        match &state.settled {
-            Some((uid, generation, usability))
-                if *uid == state.declared.uid && *generation == state.declared.generation =>
-            {
-                match usability {
-                    Usability::Usable { connection, inputs } => (
-                        Gate::Open {
-                            inputs: inputs.clone(),
-                        },
-                        Some(Arc::clone(connection)),
-                    ),
-                    Usability::NotReady(not_ready) => (Gate::NotReady(not_ready.clone()), None),
+        let current = state.settled.as_ref().filter(|(uid, generation, _)| {
+            *uid == state.declared.uid && *generation == state.declared.generation
+        });
+        match current {
+            Some((_, _, Usability::Usable { connection, inputs })) => match &state.login {
+                Some(login) if login.reason == Reason::LoginWorks => {
+                    let inputs = format!("{inputs}@{}", login.time);
+                    (Gate::Open { inputs }, Some(Arc::clone(connection)))
                 }
+                // It was refused a moment ago; the pass over the provider is about to say so.
+                _ => (Gate::Checking, None),
+            },
+            Some((_, _, Usability::NotReady(not_ready))) => {
+                (Gate::NotReady(not_ready.clone()), None)
             }
-            _ => (Gate::Checking, None),
+            None => (Gate::Checking, None),
         }
     }
 
@@ -102,8 +104,11 @@ impl Link {
                 Some((uid, generation, Usability::Usable { inputs: before, .. })),
                 Usability::Usable { inputs, .. },
             ) => before != inputs || *uid != declared.uid || *generation != declared.generation,
+            // When it is tried again concerns nobody but the pass that does so.
             (Some((uid, generation, Usability::NotReady(before))), Usability::NotReady(now)) => {
-                before != now || *uid != declared.uid || *generation != declared.generation
+                (before.reason, &before.message) != (now.reason, &now.message)
+                    || *uid != declared.uid
+                    || *generation != declared.generation
             }
             _ => true,
         };

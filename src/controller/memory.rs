@@ -77,10 +77,20 @@ pub enum CallState {
     Back(Came),
 }
 
+/// What a credential was issued for.
+pub struct Purpose {
+    /// Its serial.
+    pub serial: u64,
+    /// The digest of what was asked for.
+    pub asked: String,
+    /// The value of the annotation `rotate`.
+    pub rotation: Option<String>,
+}
+
 /// What came back from a provider.
 pub enum Came {
     /// A credential, or why there is none.
-    Issued(Result<Issued, Failure>, u64, String),
+    Issued(Result<Issued, Failure>, Purpose),
     /// A proof, or why there is none.
     Proof(Result<Proof, Failure>),
 }

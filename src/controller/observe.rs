@@ -148,10 +148,11 @@ impl Pass {
     /// Takes what came back from a provider.
     pub fn take(&mut self, came: Came) {
         match came {
-            Came::Issued(Ok(issued), serial, asked) => {
+            Came::Issued(Ok(issued), purpose) => {
                 let mut credential = issued.credential;
-                credential.serial = serial;
-                credential.asked = asked;
+                credential.serial = purpose.serial;
+                credential.asked = purpose.asked;
+                credential.rotation = purpose.rotation;
                 self.seen.in_hand = Some(InHand {
                     credential,
                     data: issued.data,

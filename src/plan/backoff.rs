@@ -84,16 +84,27 @@ const SHORTEST: SignedDuration = SignedDuration::from_millis(100);
 pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let expires_at = seen.published().and_then(|published| published.expires_at);
     let delay = delay(failure, seen.request.spread, expires_at)?;
-    let at = failure.last_attempt_time.checked_add(delay).unwrap_or(now);
-    Some(
-        failure
-            .not_before
-            .map_or(at, |not_before| at.max(not_before)),
-    )
+    Some(failure.last_attempt_time.checked_add(delay).unwrap_or(now))
 }
 
 /// The delay after a failure, by its class, its attempts, and what there is to lose.
 pub fn delay(
+    failure: &FailureRecord,
+    spread: u32,
+    expires_at: Option<Timestamp>,
+) -> Option<SignedDuration> {
+    let by_class = by_class(failure, spread, expires_at)?;
+    // A provider that named a time is asked a little after it, not by everybody at once.
+    let by_wish = failure
+        .not_before
+        .map(|at| schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10));
+    Some(match (class(failure.reason), by_wish) {
+        (Class::RateLimited, Some(by_wish)) => by_wish,
+        (_, by_wish) => by_class.max(by_wish.unwrap_or(by_class)),
+    })
+}
+
+fn by_class(
     failure: &FailureRecord,
     spread: u32,
     expires_at: Option<Timestamp>,
@@ -104,13 +115,7 @@ pub fn delay(
         Class::Quota => {
             schedule::spread_out(doubled(QUOTA.0, failure.attempts, QUOTA.1), spread, 20)
         }
-        // A provider that named a time is asked a little after it, not by everybody at once.
-        Class::RateLimited => match failure.not_before {
-            Some(at) => {
-                schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10)
-            }
-            None => schedule::spread_out(RATE_LIMITED, spread, 50),
-        },
+        Class::RateLimited => schedule::spread_out(RATE_LIMITED, spread, 50),
         Class::Transient => {
             let calm = schedule::spread_out(doubled(FIRST, failure.attempts, LONGEST), spread, 20);
             match expires_at {

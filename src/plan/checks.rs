@@ -86,7 +86,8 @@ fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
 
 fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let asked = seen.request.rotate.as_ref()?;
-    (seen.recorded.rotated.as_ref() != Some(asked)).then_some(())?;
+    seen.published()?;
+    (seen.rotated() != Some(asked)).then_some(())?;
     replace(Why::AskedToRotate)
 }
 

@@ -190,14 +190,9 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
 fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
     match &seen.gate {
         Gate::Checking => return Some(Decision::wait(None, None, WaitReason::Provider)),
-        Gate::NotReady(failure) => {
-            // The provider's own pass tries again and tells; nobody else knocks meanwhile.
-            return Some(Decision::wait(
-                failure.retry_at,
-                failure.retry_at.map(|_| NextAction::Retry),
-                WaitReason::Provider,
-            ));
-        }
+        // The provider's own pass tries again and tells; nobody else knocks meanwhile, and a
+        // thousand requests need not write down each time when that will be.
+        Gate::NotReady(_) => return Some(Decision::wait(None, None, WaitReason::Provider)),
         Gate::Refused(refusal) => return Some(Decision::Stop(refusal.clone())),
         Gate::Open { .. } => {}
     }

@@ -151,6 +151,8 @@ pub struct Published {
     pub expires_at: Option<Timestamp>,
     /// The digest of what was asked for when it was issued.
     pub asked: String,
+    /// The value that the annotation `rotate` had when it was issued.
+    pub rotation: Option<String>,
     /// Whether the provider could not prove it.
     pub unverified: bool,
     /// The provider's id of the credential, where it has one.
@@ -222,6 +224,9 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// The digest of what was asked for.
     pub asked: String,
+    /// The value that the annotation `rotate` of the request had. It stands beside the credential, so
+    /// that a rotation is carried out once even when the status could not be written.
+    pub rotation: Option<String>,
 }
 
 /// An attempt that failed.
@@ -288,8 +293,16 @@ impl Observed {
         self.target = Target::Ours(published);
         self.in_hand = None;
         self.recorded.failure = None;
-        self.recorded.rotated.clone_from(&self.request.rotate);
         self.done.published = true;
+    }
+
+    /// The value of the annotation `rotate` that was last carried out.
+    pub fn rotated(&self) -> Option<&String> {
+        match self.published() {
+            // Suspended or refused requests are not looked at.
+            None => self.recorded.rotated.as_ref(),
+            Some(published) => published.rotation.as_ref(),
+        }
     }
 
     /// The failure on record, unless something that it depended on has changed since.

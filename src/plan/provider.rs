@@ -84,8 +84,7 @@ fn next_login(login: &LoginRecord, spread: u32) -> Option<Timestamp> {
         message: String::new(),
     };
     let delay = backoff::delay(&failure, spread, None)?;
-    let at = login.time.checked_add(delay).ok()?;
-    Some(login.not_before.map_or(at, |not_before| at.max(not_before)))
+    login.time.checked_add(delay).ok()
 }
 
 /// The status of a provider after its pass.

@@ -54,7 +54,7 @@ pub fn report(
         status.credential = Some(wanted.credential.to_owned());
     }
     ledger(&mut status, seen);
-    status.rotated.clone_from(&seen.recorded.rotated);
+    status.rotated = seen.rotated().cloned();
     status.failure = match decision {
         Decision::Wait(Wait {
             reason: WaitReason::Rest,
@@ -63,7 +63,7 @@ pub fn report(
         _ => seen.failure_that_counts().cloned(),
     };
     (status.next_action, status.next_action_time) = match decision {
-        Decision::Wait(wait) => (wait.next, wait.until),
+        Decision::Wait(wait) => (wait.next, wait.until.map(whole_second)),
         _ => (None, None),
     };
     status.conditions = conditions(seen, decision, old, now);
@@ -328,7 +328,8 @@ pub(crate) fn condition(
     }
 }
 
-/// The API server keeps times of conditions to the second; a finer one would look like a change.
+/// The API server keeps times of conditions to the second, where a finer one would look like a
+/// change; and people need no finer one.
 fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -344,7 +345,7 @@ fn events(
     let serial = seen.published().map_or(0, |published| published.serial);
     let first = old.credentials.is_empty();
     let rotated = old.rotated != new.rotated && !first;
-    if seen.done.published && (first || rotated) {
+    if (seen.done.published && rotated) || (first && seen.published().is_some()) {
         let credential = new.credential.as_deref().unwrap_or("credential");
         notes.push(Note {
             warning: false,

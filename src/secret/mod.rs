@@ -41,6 +41,7 @@ const OURS: &[&str] = &[
     annotations::ISSUED_AT,
     annotations::EXPIRES_AT,
     annotations::ASKED,
+    annotations::ROTATION,
     annotations::KEYS,
     annotations::CONTENT,
     annotations::UNVERIFIED,

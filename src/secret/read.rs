@@ -37,6 +37,7 @@ impl Known {
             issued_at: self.credential.issued_at,
             expires_at: self.credential.expires_at,
             asked: self.credential.asked.clone(),
+            rotation: self.credential.rotation.clone(),
             unverified: self.unverified,
             id: self.credential.id.clone(),
             owner: self.credential.owner.clone(),
@@ -72,6 +73,7 @@ pub fn classify(
                 issued_at: Timestamp::UNIX_EPOCH,
                 expires_at: Some(Timestamp::UNIX_EPOCH),
                 asked: String::new(),
+                rotation: None,
             },
             unverified: false,
             keys: Vec::new(),
@@ -216,6 +218,7 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
             issued_at: get(annotations::ISSUED_AT)?.parse().ok()?,
             expires_at,
             asked: get(annotations::ASKED)?.clone(),
+            rotation: get(annotations::ROTATION).cloned(),
         },
         unverified: get(annotations::UNVERIFIED).is_some_and(|value| value == "true"),
         keys: get(annotations::KEYS)?

@@ -27,6 +27,7 @@ fn credential() -> Credential {
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
         asked: "dce.token/3".into(),
+        rotation: Some("now".into()),
     }
 }
 

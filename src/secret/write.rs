@@ -163,6 +163,7 @@ pub(super) fn annotations_of(owner: &Owner, known: &Known) -> BTreeMap<String, S
     ]);
     let optional = [
         (annotations::CREDENTIAL_ID, credential.id.clone()),
+        (annotations::ROTATION, credential.rotation.clone()),
         (annotations::OWNER, credential.owner.clone()),
         (
             annotations::EXPIRES_AT,

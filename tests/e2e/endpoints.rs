@@ -12,8 +12,8 @@ use testkit::{
 };
 
 use crate::{
-    attacks::{LOOPBACK, ask, declare, provider, provider_says, request_says, tenant},
     stage::{SOON, Stage, control_plane, in_conditions, message_of, status_of},
+    tenant::{LOOPBACK, ask, declare, provider, provider_says, request_says, tenant},
 };
 
 #[tokio::test(flavor = "multi_thread")]

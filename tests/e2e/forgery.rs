@@ -13,8 +13,8 @@ use testkit::{
 };
 
 use crate::{
-    attacks::{LOOPBACK, declare, provider, provider_says, tenant},
     stage::{SOON, Stage, create, in_conditions, status_of, value},
+    tenant::{LOOPBACK, declare, provider, provider_says, tenant},
 };
 
 const FAR: &str = "2999-01-01T00:00:00Z";

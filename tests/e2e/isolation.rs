@@ -5,12 +5,12 @@
 //! moment that the operator can count. So the broken object is really stored, nothing on the wire
 //! is made up, and the schema that all tests share stays as it is.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use credential_operator::api::{ClusterCredentialProvider, CredentialRequest};
+use credential_operator::{
+    api::{ClusterCredentialProvider, CredentialRequest},
+    clock,
+};
 use jiff::SignedDuration;
 use kube::{
     Api, Resource,
@@ -42,7 +42,7 @@ fn failure_attempts(request: &CredentialRequest) -> u32 {
 
 /// Applies twenty requests and waits until they are ready.
 async fn others_sync(stage: &Stage) {
-    let started = Instant::now();
+    let started = clock::monotonic();
     stage.apply_crowd(20).await;
     for number in 0..20 {
         let name = format!("r-{number:03}");
@@ -257,23 +257,37 @@ async fn a_provider_that_cannot_be_read_stops_its_own_requests_and_recovers() {
     stage.start().await;
     says_undecodable::<ClusterCredentialProvider>(&api, &name).await;
     let mark = stage.wire.mark();
+    // Nor whom it is for: only who was served before is told what is wrong with it.
     stage.apply(&requests[1]).await;
     let request = stage
-        .until("after", "Undecodable", |request| {
-            status_of(request, "Ready") == ("False", "Undecodable")
+        .until("after", "NotAllowed", |request| {
+            status_of(request, "Ready") == ("False", "NotAllowed")
         })
         .await;
     assert!(
-        message_of(&request, "Ready").contains(&name),
+        !message_of(&request, "Ready").contains("cannot read"),
         "{}",
         message_of(&request, "Ready")
     );
-    others_sync(&stage).await;
+    stage
+        .annotate("before", "credential-operator.dev/rotate", "now")
+        .await;
+    let request = stage
+        .until("before", "Undecodable", |request| {
+            status_of(request, "RenewalFailing") == ("True", "Undecodable")
+        })
+        .await;
+    assert!(
+        message_of(&request, "RenewalFailing").contains(&name),
+        "{}",
+        message_of(&request, "RenewalFailing")
+    );
     assert_eq!(
-        status_of(&stage.requests().get("before").await.unwrap(), "Ready").0,
-        "True",
+        status_of(&request, "Ready"),
+        ("True", "Synced"),
         "its credential works"
     );
+    others_sync(&stage).await;
     assert_eq!(stage.secret("before").await, secret);
     // Two renewals of a token that lives two seconds: whoever does not get on has tried again by now.
     stage.dce.grant_at_most(Some(Duration::from_secs(2)));
@@ -308,6 +322,15 @@ async fn a_provider_that_cannot_be_read_stops_its_own_requests_and_recovers() {
 
     patch_status(&api, &name, json!({"login": null})).await;
     stage.ready("after").await;
+    stage
+        .until("before", "rotated", |request| {
+            status_of(request, "RenewalFailing").0 == "False"
+                && request
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.rotated.is_some())
+        })
+        .await;
     stage.more_secret_values = other.secret_values();
     api.delete(&name, &DeleteParams::default()).await.unwrap();
     stage.finish().await;
@@ -356,7 +379,7 @@ async fn a_provider_that_hangs_does_not_keep_others_waiting() {
         })
         .await
         .unwrap();
-        let started = Instant::now();
+        let started = clock::monotonic();
         for number in 0..20 {
             let request = format!(
                 "good-{}-{number}",

@@ -2,10 +2,13 @@
 //! that are shipped. Each test tells one story on a stage of its own; they run side by side.
 
 mod stage;
+mod tenant;
 
+mod adoption;
 mod answers;
 mod attacks;
 mod changes;
+mod contested;
 mod cost;
 mod deletion;
 mod endpoints;

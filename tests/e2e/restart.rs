@@ -12,7 +12,7 @@ use testkit::{
     dce::TOKEN,
     server::Fault,
     wait::eventually,
-    wire::{Mark, summarize},
+    wire::{self, Mark, summarize},
 };
 
 use crate::stage::{SOON, Stage, status_of};
@@ -217,5 +217,39 @@ async fn a_provider_that_asked_to_be_left_alone_is_left_alone_by_the_next_operat
     let asked = asked(&stage, calls);
     assert_eq!(asked.len(), 1);
     assert!(asked[0] >= due, "asked at {}, due at {due}", asked[0]);
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_is_carried_out_once_although_the_operator_dies_before_it_can_say_so() {
+    let mut stage = Stage::new("rotated-once").await;
+    stage.start().await;
+    stage.apply(&stage.request("api")).await;
+    stage.ready("api").await;
+    let told = stage.wire.rule(
+        |call| call.label() == "patch credentialrequests/status",
+        wire::Fault::HoldBefore,
+        Some(1),
+    );
+    stage
+        .annotate("api", "credential-operator.dev/rotate", "now")
+        .await;
+    told.hit(SOON).await.unwrap();
+    stage.kill();
+    stage.wire.clear_rules();
+    let rotated = stage.token("api").await;
+    stage.start().await;
+    let request = stage
+        .until("api", "the rotation is acknowledged", |request| {
+            let status = request.status.as_ref().unwrap();
+            status.rotated.as_deref() == Some("now")
+        })
+        .await;
+    assert_eq!(request.status.unwrap().credentials[0].serial, 2);
+    assert_eq!(stage.token("api").await, rotated);
+    // The test of the login asks for one day, the request for three.
+    let asked = stage.dce.issued();
+    let asked = asked.iter().filter(|token| token.cycle_asked == Some(3));
+    assert_eq!(asked.count(), 2);
     stage.finish().await;
 }

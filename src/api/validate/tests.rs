@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use super::*;
 use crate::{
     api::{
-        dce::{DceAuth, DceCredential, DceGrant, DceKeyPair, DceKind, DceProvider, DceToken, Tls},
+        dce::{DceAuth, DceGrant, DceKeyPair, DceKind, DceProvider, Tls},
         provider::Budget,
         reference::{CaBundleRef, SecretRef},
     },

@@ -173,7 +173,10 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
             "a rotation that was carried out is not repeated",
             due(|seen| {
                 seen.request.rotate = Some("now".into());
-                seen.recorded.rotated = Some("now".into());
+                seen.target = Target::Ours(Published {
+                    rotation: Some("now".into()),
+                    ..published()
+                });
             }),
             1,
             Waits(WaitReason::Rest, Some(2000), Some(NextAction::Renew)),
@@ -182,7 +185,10 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
             "another value asks again",
             due(|seen| {
                 seen.request.rotate = Some("again".into());
-                seen.recorded.rotated = Some("now".into());
+                seen.target = Target::Ours(Published {
+                    rotation: Some("now".into()),
+                    ..published()
+                });
             }),
             1,
             replace(),
@@ -381,7 +387,7 @@ fn the_provider_is_left_alone_when_it_cannot_help() {
             "its login is refused: nobody tries",
             change(fresh(), |seen| seen.gate = not_ready()),
             1,
-            Waits(WaitReason::Provider, Some(5000), Some(NextAction::Retry)),
+            Waits(WaitReason::Provider, None, None),
         ),
         case(
             "that does not matter while nothing is due",

@@ -66,6 +66,7 @@ pub fn read(
         issued_at: received,
         expires_at: Some(expires_at),
         asked: String::new(),
+        rotation: None,
     };
     let data = data(&token, endpoint, &credential);
     Ok(Issued { credential, data })

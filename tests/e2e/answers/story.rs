@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use credential_operator::api::{
-    ClusterCredentialProvider, CredentialRequest, provider::LoginRecord, request::NextAction,
+use credential_operator::{
+    api::{
+        ClusterCredentialProvider, CredentialRequest, provider::LoginRecord, request::NextAction,
+    },
+    clock,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, runtime::wait::await_condition};
@@ -16,6 +19,9 @@ use crate::stage::{Stage, in_conditions, message_of, status_of, value};
 
 /// For what a row waits for: a call may take ten seconds, and ten rows are played at once.
 const PATIENCE: Duration = Duration::from_secs(45);
+
+/// By when a call is given up, whatever the provider does: ten seconds, and room for a busy machine.
+const GIVEN_UP: Duration = Duration::from_secs(15);
 
 /// Waits by a watch rather than by asking again and again: many rows wait at the same time.
 pub async fn until<K>(api: &Api<K>, name: &str, what: &str, check: impl Fn(&K) -> bool) -> K
@@ -66,6 +72,7 @@ pub async fn play(stage: &Stage, dce: &DceSimulator, row: Row) {
         declare_fresh(stage, &row, &provider).await;
         declare_late(stage, dce, &row).await;
     }
+    let asked = clock::monotonic();
     stage
         .annotate(name, "credential-operator.dev/rotate", "1")
         .await;
@@ -73,6 +80,8 @@ pub async fn play(stage: &Stage, dce: &DceSimulator, row: Row) {
         status_of(request, "RenewalFailing") == ("True", row.reason)
     })
     .await;
+    let took = asked.elapsed();
+    assert!(took < GIVEN_UP, "{name}: given up after {took:?}");
     the_old_credential_still_counts(&failing, &row);
     if row.reason == "LoginRefused" {
         the_account_is_left_alone(stage, &provider, &failing).await;
