@@ -167,7 +167,7 @@ async fn call(
                 // Another request may have come under the same name.
                 let same = remembered.uid == uid;
                 if same {
-                    remembered.call = CallState::Back(came);
+                    remembered.call = CallState::Back(Box::new(came));
                 }
                 same
             });

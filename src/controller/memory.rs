@@ -74,7 +74,7 @@ pub enum CallState {
     /// Under way.
     UnderWay,
     /// It came back after the pass that made it had ended.
-    Back(Came),
+    Back(Box<Came>),
 }
 
 /// What a credential was issued for.

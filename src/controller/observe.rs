@@ -141,7 +141,7 @@ impl Pass {
             }
         });
         if let Some(came) = came {
-            self.take(came);
+            self.take(*came);
         }
     }
 

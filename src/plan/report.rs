@@ -63,7 +63,7 @@ pub fn report(
         _ => seen.failure_that_counts().cloned(),
     };
     (status.next_action, status.next_action_time) = match decision {
-        Decision::Wait(wait) => (wait.next, wait.until.map(whole_second)),
+        Decision::Wait(wait) => (wait.next, wait.until.map(whole_millisecond)),
         _ => (None, None),
     };
     status.conditions = conditions(seen, decision, old, now);
@@ -328,8 +328,12 @@ pub(crate) fn condition(
     }
 }
 
-/// The API server keeps times of conditions to the second, where a finer one would look like a
-/// change; and people need no finer one.
+/// People read these times.
+fn whole_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
+/// The API server keeps times of conditions to the second; a finer one would look like a change.
 fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -326,7 +326,7 @@ impl Stage {
     /// Ends the operator by a signal, and sees it end well. Returns how long it took.
     pub async fn end_by(&mut self, signal: &str) -> Duration {
         let Some(mut operator) = self.operator.take() else { return Duration::ZERO };
-        let started = std::time::Instant::now();
+        let started = credential_operator::clock::monotonic();
         let pid = operator.process.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
         eventually(Duration::from_secs(12), || {

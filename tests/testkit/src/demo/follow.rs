@@ -67,7 +67,7 @@ impl Seen {
 /// What happened to a Secret.
 pub enum Sight {
     /// It is there, new or changed.
-    There(Seen),
+    There(Box<Seen>),
     /// It is gone.
     Gone(Instant),
 }
@@ -89,7 +89,7 @@ impl Follow {
             while let Some(event) = events.next().await {
                 let sight = match event {
                     Ok(Event::Apply(secret) | Event::InitApply(secret)) => {
-                        Sight::There(Seen::now(secret))
+                        Sight::There(Box::new(Seen::now(secret)))
                     }
                     Ok(Event::Delete(_)) => Sight::Gone(Instant::now()),
                     // The watcher goes on by itself.
@@ -119,7 +119,7 @@ impl Follow {
         let wait = async {
             loop {
                 match self.sights.recv().await {
-                    Some(Sight::There(seen)) if check(&seen) => return Ok(seen),
+                    Some(Sight::There(seen)) if check(&seen) => return Ok(*seen),
                     Some(Sight::There(_)) => {}
                     Some(Sight::Gone(_)) => bail!("the Secret was deleted"),
                     None => bail!("the watch ended"),
