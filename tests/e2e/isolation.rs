@@ -1,9 +1,8 @@
 //! What goes wrong with one object concerns that object: the others are served as if nothing were.
 //!
 //! For objects that cannot be read, a time stands in their status that the API server's schema
-//! takes for one and the operator's type does not: the end of the year 9999, which is past the last
-//! moment that the operator can count. So the broken object is really stored, nothing on the wire
-//! is made up, and the schema that all tests share stays as it is.
+//! accepts and the operator cannot count: the end of the year 9999. So the broken object is really
+//! stored, nothing on the wire is made up, and the schema that all tests share stays as it is.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -44,10 +43,11 @@ fn failure_attempts(request: &CredentialRequest) -> u32 {
 async fn others_sync(stage: &Stage) {
     let started = clock::monotonic();
     stage.apply_crowd(20).await;
+    let ready = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
     for number in 0..20 {
-        let name = format!("r-{number:03}");
-        let ready = |request: &CredentialRequest| status_of(request, "Ready") == ("True", "Synced");
-        stage.within(UNDELAYED, &name, "Ready=True", ready).await;
+        stage
+            .within(UNDELAYED, &format!("r-{number:03}"), "Ready=True", ready)
+            .await;
     }
     println!("{}: twenty others took {:?}", stage.team, started.elapsed());
 }
@@ -147,20 +147,18 @@ fn condition(object: &Value, type_: &str) -> (String, String, String) {
 }
 
 async fn patch_status(api: &Api<DynamicObject>, name: &str, status: Value) {
-    let patch = json!({"status": status});
-    api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .expect("the status is stored");
+    let (patch, how) = (
+        Patch::Merge(json!({"status": status})),
+        PatchParams::default(),
+    );
+    api.patch_status(name, &how, &patch).await.expect("stored");
 }
 
 async fn says_undecodable(api: &Api<DynamicObject>, name: &str) {
     eventually(SOON, || async {
         let object = stored(api, name).await;
         let (status, reason, message) = condition(&object, "Ready");
-        anyhow::ensure!(
-            (status.as_str(), reason.as_str()) == ("False", "Undecodable"),
-            "{object:#}"
-        );
+        anyhow::ensure!(status == "False" && reason == "Undecodable", "{object:#}");
         anyhow::ensure!(message.contains("cannot read the object"), "{message}");
         anyhow::ensure!(condition(&object, "Stalled").0 == "True", "{object:#}");
         Ok(())

@@ -61,7 +61,7 @@ pub struct Usage {
 }
 
 /// Runs the floor program for requests that exist. Returns how long it took from the start of the
-/// process until the last request was Ready, in seconds.
+/// process until the first and the last request was Ready, in seconds.
 ///
 /// # Errors
 /// When a call of it fails.
@@ -69,7 +69,7 @@ pub async fn measure(
     rig: &Rig,
     requests: &[DynamicObject],
     templates: &Templates,
-) -> Result<(f64, Usage)> {
+) -> Result<([f64; 2], Usage)> {
     let login = &rig.simulator.login;
     let item = |request: &DynamicObject| Item {
         name: request.name_any(),
@@ -106,7 +106,9 @@ pub async fn measure(
     let output = process.wait_with_output().await?;
     ensure!(output.status.success(), "the floor program failed");
     let usage = serde_json::from_slice(&output.stdout).context("the floor program says nothing")?;
-    Ok((ready?.duration_since(started).as_secs_f64(), usage))
+    let (first, last) = ready?;
+    let seconds = [first, last].map(|at| at.duration_since(started).as_secs_f64());
+    Ok((seconds, usage))
 }
 
 /// The program itself.

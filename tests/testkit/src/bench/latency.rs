@@ -44,7 +44,7 @@ pub async fn measure(rig: &Rig, samples: usize) -> Result<Single> {
         let asked = Instant::now();
         rig.create(NAMESPACE, &name).await?;
         let created = Instant::now();
-        let ready = watch
+        let (ready, _) = watch
             .until(1, DEADLINE)
             .await
             .with_context(|| operator.log_tail())?;

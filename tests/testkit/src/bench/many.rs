@@ -32,6 +32,8 @@ struct Program {
 
 /// One run.
 struct Run {
+    /// From the start of the process until the first request was Ready.
+    first: f64,
     /// From the start of the process until the last request was Ready.
     seconds: f64,
     /// The program's own CPU time, once it had nothing more to do.
@@ -51,6 +53,8 @@ pub struct Figures {
     pub seconds: Vec<f64>,
     /// Their median.
     pub median: f64,
+    /// The same until the first request was Ready, median.
+    pub first: f64,
     /// How many times the floor program's median that is.
     pub ratio: f64,
     /// CPU seconds of the program, median.
@@ -115,6 +119,7 @@ impl Many {
             },
             seconds: program.runs.iter().map(|run| run.seconds).collect(),
             median: medians(program, |run| run.seconds),
+            first: medians(program, |run| run.first),
             ratio: medians(program, |run| run.seconds) / floor,
             cpu: medians(program, |run| run.cpu),
             peak_mib: program.runs.iter().map(|run| run.peak).max().unwrap_or(0) as f64 / 1024.0,
@@ -130,10 +135,11 @@ async fn run_floor(rig: &Rig, requests: usize, templates: &Templates) -> Result<
     let created = rig.create_many(FLOOR, requests).await?;
     tokio::time::sleep(PAUSE).await;
     let before = rig.servers()?;
-    let (seconds, usage) = floor::measure(rig, &created, templates).await?;
+    let ([first, seconds], usage) = floor::measure(rig, &created, templates).await?;
     let servers = rig.servers()?.since(before);
     rig.clear(FLOOR).await?;
     Ok(Run {
+        first,
         seconds,
         cpu: usage.cpu,
         peak: usage.peak,
@@ -149,18 +155,20 @@ async fn run_operator(rig: &Rig, requests: usize, concurrency: Option<u16>) -> R
     let mut watch = ReadyWatch::begin(&rig.requests(NAMESPACE)).await?;
     let before = rig.servers()?;
     let operator = rig.operator(&flags)?;
-    let ready = watch
+    let (first, last) = watch
         .until(requests, DEADLINE)
         .await
         .with_context(|| operator.log_tail())?;
     let servers = rig.servers()?.since(before);
-    let seconds = ready.duration_since(operator.started()).as_secs_f64();
+    let [first, seconds] =
+        [first, last].map(|at| at.duration_since(operator.started()).as_secs_f64());
     // Some events are still on their way.
     let cpu = usage::cpu_when_quiet(operator.id()).await?.as_secs_f64();
     let peak = usage::peak_memory(operator.id())?;
     operator.stop()?;
     rig.clear(NAMESPACE).await?;
     Ok(Run {
+        first,
         seconds,
         cpu,
         peak,

@@ -17,6 +17,7 @@ mod rig;
 mod simulator;
 mod usage;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -33,14 +34,14 @@ struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     /// How many requests are there when the operator starts.
-    #[arg(long, default_value_t = 1000)]
-    requests: usize,
+    #[arg(long, default_value = "1000")]
+    requests: NonZeroUsize,
     /// How often the operator and the floor program take turns.
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    #[arg(long, default_value = "3")]
+    rounds: NonZeroUsize,
     /// How many single requests are timed.
-    #[arg(long, default_value_t = 50)]
-    singles: usize,
+    #[arg(long, default_value = "50")]
+    singles: NonZeroUsize,
     /// Values of the operator's --concurrency to measure besides its default, separated by commas.
     #[arg(long, default_value = "64", value_delimiter = ',')]
     concurrency: Vec<u16>,
@@ -79,6 +80,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn measure(args: &Args) -> Result<()> {
+    let (requests, rounds, singles) = (args.requests.get(), args.rounds.get(), args.singles.get());
     let started = Instant::now();
     let machine = Machine::this();
     for warning in machine.warnings() {
@@ -90,30 +92,27 @@ async fn measure(args: &Args) -> Result<()> {
     say(started, "counting API requests, through the wire proxy");
     let (first_sync, templates) = cost::first_sync(&rig).await?;
 
-    say(started, &format!("timing {} single requests", args.singles));
-    let single = latency::measure(&rig, args.singles).await?;
+    say(started, &format!("timing {} single requests", singles));
+    let single = latency::measure(&rig, singles).await?;
 
     let mut many = many::Many::new(&args.concurrency);
-    for round in 1..=args.rounds {
+    for round in 1..=rounds {
         say(
             started,
-            &format!(
-                "{} requests at once, round {round} of {}",
-                args.requests, args.rounds
-            ),
+            &format!("{} requests at once, round {round} of {}", requests, rounds),
         );
-        many.round(&rig, args.requests, &templates).await?;
+        many.round(&rig, requests, &templates).await?;
     }
 
     say(
         started,
-        &format!("restarting with {} synced requests", args.requests),
+        &format!("restarting with {} synced requests", requests),
     );
-    let restart = restart::measure(&rig, args.requests, args.rounds).await?;
+    let restart = restart::measure(&rig, requests, rounds).await?;
 
     let report = Report {
         machine,
-        requests: args.requests,
+        requests,
         first_sync,
         single,
         many: many.report(),

@@ -45,12 +45,14 @@ impl ReadyWatch {
         })
     }
 
-    /// Waits until so many requests have become Ready, and returns when the last of them was.
+    /// Waits until so many requests have become Ready, and returns when the first and the last of
+    /// them was.
     ///
     /// # Errors
     /// When `deadline` passes before; says how many were not.
-    pub async fn until(&mut self, count: usize, deadline: Duration) -> Result<Instant> {
+    pub async fn until(&mut self, count: usize, deadline: Duration) -> Result<(Instant, Instant)> {
         let mut ready = HashSet::new();
+        let mut first = None;
         let wait = async {
             while ready.len() < count {
                 match self.events.next().await {
@@ -62,6 +64,7 @@ impl ReadyWatch {
                                 .is_none_or(|only| *only == request.name_any())
                         {
                             ready.insert(request.name_any());
+                            first.get_or_insert_with(Instant::now);
                         }
                     }
                     Some(Ok(WatchEvent::Error(status))) => {
@@ -72,7 +75,8 @@ impl ReadyWatch {
                     None => bail!("the watch ended"),
                 }
             }
-            Ok(Instant::now())
+            let last = Instant::now();
+            Ok((first.unwrap_or(last), last))
         };
         let result = tokio::time::timeout(deadline, wait).await;
         result.unwrap_or_else(|_| {

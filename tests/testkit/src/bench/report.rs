@@ -172,8 +172,8 @@ impl Report {
         )?;
         writeln!(
             f,
-            "  {:<28}{:>8}{:>7}   {:<22}{:>5}{:>10}",
-            "", "median", "ratio", "runs (s)", "CPU", "memory"
+            "  {:<28}{:>8}{:>7}{:>8}   {:<20}{:>7}{:>10}",
+            "", "median", "ratio", "first", "runs (s)", "CPU", "memory"
         )?;
         for figures in &self.many {
             let runs: Vec<_> = figures
@@ -183,10 +183,11 @@ impl Report {
                 .collect();
             writeln!(
                 f,
-                "  {:<28}{:>6.2} s{:>7.2}   {:<20}{:>5.2} s{:>6.0} MiB",
+                "  {:<28}{:>6.2} s{:>7.2}{:>6.2} s   {:<20}{:>5.2} s{:>6.0} MiB",
                 figures.program,
                 figures.median,
                 figures.ratio,
+                figures.first,
                 runs.join(" "),
                 figures.cpu,
                 figures.peak_mib
