@@ -27,6 +27,6 @@ cargo test -p testkit --tests --locked 2>&1 | tee -a "$log"
 
 echo "== end to end, on a real API server"
 # The stories wait most of the time; more of them than there are cores run side by side.
-cargo test --locked --test e2e -- --test-threads="${E2E_THREADS:-6}" 2>&1 | tee -a "$log"
+cargo test --locked --test e2e -- --test-threads="${E2E_THREADS:-4}" 2>&1 | tee -a "$log"
 
 awk '/^test result:/ {passed += $4; failed += $6} END {printf "%d passed, %d failed\n", passed, failed}' "$log"

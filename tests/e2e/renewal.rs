@@ -104,14 +104,14 @@ async fn recovered(stage: &Stage, name: &str) -> CredentialRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_uses_what_is_in_the_secret_never_fails_over_twenty_renewals() {
     let mut stage = Stage::new("renewal").await;
-    stage.dce.grant_at_most(Some(Duration::from_secs(5)));
+    stage.dce.grant_at_most(Some(Duration::from_secs(7)));
     stage.start().await;
-    stage.apply(&renewed_before(&stage, "api", "2s")).await;
+    stage.apply(&renewed_before(&stage, "api", "3s")).await;
     stage.ready("api").await;
 
     let consumer = Consumer::new(&stage);
     let uses = Mutex::new(BTreeMap::<u64, u64>::new());
-    let renewed = eventually(Duration::from_secs(90), async || {
+    let renewed = eventually(Duration::from_secs(150), async || {
         // Whatever is in the Secret works: nothing is tried twice.
         let used = consumer
             .call("api")
