@@ -11,11 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
-use credential_operator::api::{
-    ClusterCredentialProvider, CredentialProvider, CredentialRequest,
-};
+use credential_operator::api::{ClusterCredentialProvider, CredentialProvider, CredentialRequest};
 use k8s_openapi::{
-    api::{core::v1::{Namespace, Secret}, events::v1::Event},
+    api::{
+        core::v1::{Namespace, Secret},
+        events::v1::Event,
+    },
     apimachinery::pkg::apis::meta::v1::Condition,
 };
 use kube::{
@@ -197,7 +198,13 @@ impl Stage {
     }
 
     /// Writes a login Secret that consents to the endpoints in `consent`.
-    pub async fn write_login_for(&self, namespace: &str, name: &str, consent: &str, (ak, sk): &(String, String)) {
+    pub async fn write_login_for(
+        &self,
+        namespace: &str,
+        name: &str,
+        consent: &str,
+        (ak, sk): &(String, String),
+    ) {
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {
@@ -219,7 +226,10 @@ impl Stage {
     /// Waits until an object of the team's namespace is gone.
     pub async fn gone<K>(&self, name: &str)
     where
-        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug,
     {
         eventually(SOON, || async {
             match self.api::<K>().get_metadata_opt(name).await? {
@@ -247,7 +257,11 @@ impl Stage {
     pub async fn apply(&self, object: &Value) {
         let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
         self.api_of(&object)
-            .patch(&object.name_any(), &PatchParams::apply("test").force(), &Patch::Apply(&object))
+            .patch(
+                &object.name_any(),
+                &PatchParams::apply("test").force(),
+                &Patch::Apply(&object),
+            )
             .await
             .unwrap_or_else(|error| panic!("applying {}: {error}", object.name_any()));
     }
@@ -267,7 +281,11 @@ impl Stage {
         self.start_unready().await;
         eventually(SOON, || async {
             let answer = self.get("/readyz").await?;
-            if answer.starts_with("ok") { Ok(()) } else { bail!("not ready: {answer}") }
+            if answer.starts_with("ok") {
+                Ok(())
+            } else {
+                bail!("not ready: {answer}")
+            }
         })
         .await
         .expect("the operator becomes ready");
@@ -277,11 +295,15 @@ impl Stage {
     pub async fn start_unready(&mut self) {
         self.starts += 1;
         let kubeconfig = self.directory.path().join("kubeconfig");
-        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token)
-            .expect("a kubeconfig");
+        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token).expect("a kubeconfig");
         let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
-            .args(["run", "--exit-with-stdin", "--listen=127.0.0.1:0", "--log=trace"])
+            .args([
+                "run",
+                "--exit-with-stdin",
+                "--listen=127.0.0.1:0",
+                "--log=trace",
+            ])
             .arg(format!("--namespaces={}", self.team))
             .arg(format!("--provider-selector=stage={}", self.team))
             .args(&self.flags)
@@ -305,12 +327,19 @@ impl Stage {
         if address.is_err() {
             drop(process.kill());
         }
-        self.operator = Some(Operator { process, address: address.expect("the operator listens") });
+        self.operator = Some(Operator {
+            process,
+            address: address.expect("the operator listens"),
+        });
     }
 
     /// The operator's process id.
     pub fn pid(&self) -> u32 {
-        self.operator.as_ref().expect("an operator runs").process.id()
+        self.operator
+            .as_ref()
+            .expect("an operator runs")
+            .process
+            .id()
     }
 
     /// Where the operator listens.
@@ -325,15 +354,30 @@ impl Stage {
 
     /// Ends the operator by a signal, and sees it end well. Returns how long it took.
     pub async fn end_by(&mut self, signal: &str) -> Duration {
-        let Some(mut operator) = self.operator.take() else { return Duration::ZERO };
+        let Some(mut operator) = self.operator.take() else {
+            return Duration::ZERO;
+        };
         let started = credential_operator::clock::monotonic();
         let pid = operator.process.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill runs").success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
         eventually(Duration::from_secs(12), || {
-            let ended = operator.process.try_wait().expect("the process can be waited for");
+            let ended = operator
+                .process
+                .try_wait()
+                .expect("the process can be waited for");
             async move {
                 let status = ended.ok_or_else(|| anyhow!("the operator is still running"))?;
-                if status.success() { Ok(()) } else { bail!("the operator ended with {status}") }
+                if status.success() {
+                    Ok(())
+                } else {
+                    bail!("the operator ended with {status}")
+                }
             }
         })
         .await
@@ -345,7 +389,10 @@ impl Stage {
     pub fn kill(&mut self) {
         if let Some(mut operator) = self.operator.take() {
             operator.process.kill().expect("SIGKILL");
-            operator.process.wait().expect("the process can be waited for");
+            operator
+                .process
+                .wait()
+                .expect("the process can be waited for");
         }
     }
 
@@ -366,7 +413,14 @@ impl Stage {
     pub async fn get(&self, path: &str) -> Result<String> {
         let operator = self.operator.as_ref().context("no operator runs")?;
         let url = format!("http://{}{path}", operator.address);
-        Ok(reqwest::Client::builder().no_proxy().build()?.get(url).send().await?.text().await?)
+        Ok(reqwest::Client::builder()
+            .no_proxy()
+            .build()?
+            .get(url)
+            .send()
+            .await?
+            .text()
+            .await?)
     }
 
     /// The value of a metric's first line that begins with `prefix`.
@@ -391,7 +445,10 @@ impl Stage {
 
     /// The cluster provider, live.
     pub async fn live_provider(&self) -> ClusterCredentialProvider {
-        Api::all(self.client.clone()).get(&self.team).await.expect("the provider is there")
+        Api::all(self.client.clone())
+            .get(&self.team)
+            .await
+            .expect("the provider is there")
     }
 
     /// Waits until a request fulfils a condition, and returns it.
@@ -417,7 +474,10 @@ impl Stage {
             if check(&request) {
                 Ok(request)
             } else {
-                Err(anyhow!("{what} does not hold for\n{}", serde_json::to_string_pretty(&request.status)?))
+                Err(anyhow!(
+                    "{what} does not hold for\n{}",
+                    serde_json::to_string_pretty(&request.status)?
+                ))
             }
         })
         .await;
@@ -426,12 +486,18 @@ impl Stage {
 
     /// Waits until a request is ready.
     pub async fn ready(&self, name: &str) -> CredentialRequest {
-        self.until(name, "Ready=True", |request| status_of(request, "Ready") == ("True", "Synced")).await
+        self.until(name, "Ready=True", |request| {
+            status_of(request, "Ready") == ("True", "Synced")
+        })
+        .await
     }
 
     /// The Secret of a request.
     pub async fn secret(&self, name: &str) -> Secret {
-        self.api::<Secret>().get(name).await.unwrap_or_else(|error| panic!("Secret {name}: {error}"))
+        self.api::<Secret>()
+            .get(name)
+            .await
+            .unwrap_or_else(|error| panic!("Secret {name}: {error}"))
     }
 
     /// The token in a Secret.
@@ -456,9 +522,18 @@ impl Stage {
     /// The events about objects of the team, as `reason: note`.
     pub async fn events(&self) -> Vec<String> {
         let events: Api<Event> = self.api();
-        let list = events.list(&ListParams::default()).await.expect("events can be listed");
+        let list = events
+            .list(&ListParams::default())
+            .await
+            .expect("events can be listed");
         list.into_iter()
-            .map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .map(|event| {
+                format!(
+                    "{}: {}",
+                    event.reason.unwrap_or_default(),
+                    event.note.unwrap_or_default()
+                )
+            })
             .collect()
     }
 
@@ -468,17 +543,32 @@ impl Stage {
         let metrics = self.get("/metrics").await.unwrap_or_default();
         if self.operator.is_some() {
             let took = self.stop().await;
-            assert!(took < Duration::from_secs(10), "the operator took {took:?} to end");
+            assert!(
+                took < Duration::from_secs(10),
+                "the operator took {took:?} to end"
+            );
         }
         let mut places = vec![("metrics".to_owned(), metrics)];
         for start in 1..=self.starts {
             places.push((format!("log of start {start}"), self.log(start)));
         }
-        places.push(("requests".to_owned(), listed::<CredentialRequest>(&self.api()).await));
-        places.push(("namespaced providers".to_owned(), listed::<CredentialProvider>(&self.api()).await));
+        places.push((
+            "requests".to_owned(),
+            listed::<CredentialRequest>(&self.api()).await,
+        ));
+        places.push((
+            "namespaced providers".to_owned(),
+            listed::<CredentialProvider>(&self.api()).await,
+        ));
         let provider: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
-        let provider = provider.get_opt(&self.team).await.expect("the provider can be read");
-        places.push(("provider".to_owned(), serde_json::to_string(&provider).expect("JSON")));
+        let provider = provider
+            .get_opt(&self.team)
+            .await
+            .expect("the provider can be read");
+        places.push((
+            "provider".to_owned(),
+            serde_json::to_string(&provider).expect("JSON"),
+        ));
         places.push(("events".to_owned(), listed::<Event>(&self.api()).await));
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         places.push(("cluster events".to_owned(), listed(&events).await));
@@ -487,7 +577,10 @@ impl Stage {
         for (place, text) in &places {
             for secret in &secrets {
                 for form in forms(secret) {
-                    assert!(!text.contains(&form), "a secret value stands in the {place}");
+                    assert!(
+                        !text.contains(&form),
+                        "a secret value stands in the {place}"
+                    );
                 }
             }
         }
@@ -509,7 +602,12 @@ impl Drop for Stage {
                     .filter(|line| line.contains("credential_operator"))
                     .collect();
                 let tail = lines.len().saturating_sub(40);
-                drop(writeln!(err, "--- {}: end of the log of start {start}:\n{}", self.team, lines[tail..].join("\n")));
+                drop(writeln!(
+                    err,
+                    "--- {}: end of the log of start {start}:\n{}",
+                    self.team,
+                    lines[tail..].join("\n")
+                ));
             }
         }
     }
@@ -525,14 +623,20 @@ fn forms(secret: &str) -> Vec<String> {
         text[4.min(text.len())..text.len().saturating_sub(2)].to_owned()
     });
     let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    encoded.chain([secret.to_owned(), url]).filter(|form| form.len() >= 12).collect()
+    encoded
+        .chain([secret.to_owned(), url])
+        .filter(|form| form.len() >= 12)
+        .collect()
 }
 
 async fn listed<K>(api: &Api<K>) -> String
 where
     K: Clone + DeserializeOwned + Debug + serde::Serialize,
 {
-    let list = api.list(&ListParams::default()).await.expect("objects can be listed");
+    let list = api
+        .list(&ListParams::default())
+        .await
+        .expect("objects can be listed");
     serde_json::to_string(&list.items).expect("JSON")
 }
 
@@ -542,12 +646,18 @@ where
     K: Clone + DeserializeOwned + Debug + serde::Serialize,
 {
     let object: K = serde_json::from_value(body).expect("an object");
-    api.create(&PostParams::default(), &object).await.expect("the object is created")
+    api.create(&PostParams::default(), &object)
+        .await
+        .expect("the object is created")
 }
 
 /// Status and reason of a condition.
 pub fn status_of<'a>(request: &'a CredentialRequest, type_: &str) -> (&'a str, &'a str) {
-    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let conditions = request
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
     in_conditions(conditions, type_)
 }
 
@@ -556,28 +666,48 @@ pub fn in_conditions<'a>(conditions: &'a [Condition], type_: &str) -> (&'a str, 
     conditions
         .iter()
         .find(|condition| condition.type_ == type_)
-        .map_or(("", ""), |condition| (condition.status.as_str(), condition.reason.as_str()))
+        .map_or(("", ""), |condition| {
+            (condition.status.as_str(), condition.reason.as_str())
+        })
 }
 
 /// The message of a condition.
 pub fn message_of<'a>(request: &'a CredentialRequest, type_: &str) -> &'a str {
-    let conditions = request.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    conditions.iter().find(|condition| condition.type_ == type_).map_or("", |condition| condition.message.as_str())
+    let conditions = request
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .map_or("", |condition| condition.message.as_str())
 }
 
 /// Whether a call reads or writes the Secret of this name; a create has its name in the body.
 pub fn is_about_secret(call: &CallHead, name: &str) -> bool {
-    let Some(meant) = call.kubernetes().filter(|meant| meant.resource == "secrets") else { return false };
+    let Some(meant) = call
+        .kubernetes()
+        .filter(|meant| meant.resource == "secrets")
+    else {
+        return false;
+    };
     match (meant.name, meant.verb) {
         (Some(named), _) => named == name,
-        (None, "create") => call.json().is_some_and(|body| body["metadata"]["name"] == name),
+        (None, "create") => call
+            .json()
+            .is_some_and(|body| body["metadata"]["name"] == name),
         (None, _) => false,
     }
 }
 
 /// A value of a Secret.
 pub fn value(secret: &Secret, key: &str) -> String {
-    let value = secret.data.as_ref().and_then(|data| data.get(key)).map(|value| value.0.clone());
+    let value = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(key))
+        .map(|value| value.0.clone());
     String::from_utf8(value.unwrap_or_default()).expect("text")
 }
 
@@ -585,12 +715,18 @@ pub fn value(secret: &Secret, key: &str) -> String {
 impl Stage {
     /// Creates so many requests at once: `r-000`, `r-001` and so on.
     pub async fn apply_crowd(&self, count: usize) {
-        let requests: Vec<_> = (0..count).map(|number| self.request(&format!("r-{number:03}"))).collect();
+        let requests: Vec<_> = (0..count)
+            .map(|number| self.request(&format!("r-{number:03}")))
+            .collect();
         futures::future::join_all(requests.iter().map(|request| self.apply(request))).await;
     }
 
     /// Waits until all requests of the team fulfil a condition, and returns them.
-    pub async fn all(&self, what: &str, check: impl Fn(&CredentialRequest) -> bool) -> Vec<CredentialRequest> {
+    pub async fn all(
+        &self,
+        what: &str,
+        check: impl Fn(&CredentialRequest) -> bool,
+    ) -> Vec<CredentialRequest> {
         let result = eventually(SOON, || async {
             let requests = self.requests().list(&ListParams::default()).await?.items;
             match requests.iter().find(|request| !check(request)) {
@@ -608,7 +744,10 @@ impl Stage {
 
     /// Waits until all requests of the team are ready.
     pub async fn all_ready(&self) -> Vec<CredentialRequest> {
-        self.all("Ready=True", |request| status_of(request, "Ready") == ("True", "Synced")).await
+        self.all("Ready=True", |request| {
+            status_of(request, "Ready") == ("True", "Synced")
+        })
+        .await
     }
 
     /// Changes a request by a merge patch.
@@ -632,7 +771,10 @@ impl Stage {
             if in_conditions(&known.conditions, type_) == (status, reason) {
                 Ok(provider)
             } else {
-                Err(anyhow!("{type_} is not {status}, {reason}:\n{}", serde_json::to_string_pretty(&known)?))
+                Err(anyhow!(
+                    "{type_} is not {status}, {reason}:\n{}",
+                    serde_json::to_string_pretty(&known)?
+                ))
             }
         })
         .await;
