@@ -90,8 +90,11 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         served.clone(),
     ));
 
-    let running = tokio::spawn(operator.run(stop.clone()));
-    until_told(args.exit_with_stdin).await?;
+    let mut running = tokio::spawn(operator.run(stop.clone()));
+    tokio::select! {
+        told = until_told(args.exit_with_stdin) => told?,
+        ended = &mut running => return ended.context("the operator has failed")?,
+    }
     tracing::info!("shutting down; passes under way may end");
     readiness.stopping();
     stop.cancel();

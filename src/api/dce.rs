@@ -16,12 +16,14 @@ const HAS_SCHEME: &str =
     "!self.matches('^[a-zA-Z][-+.a-zA-Z0-9]*://.') || self.matches('^https?://')";
 
 /// Of what has the right scheme and none of the forbidden parts: a host name, an IPv4 address or an
-/// IPv6 address in brackets; a port from 1 to 65535; a path of unreserved characters (RFC 3986).
+/// IPv6 address in brackets; a port from 1 to 65535; a path of unreserved characters (RFC 3986)
+/// without segments that begin with a dot: what a server behind a proxy makes of anything else cannot
+/// be told, and consent to an endpoint is consent to a path.
 const HAS_FORM: &str = concat!(
     "!self.matches('^https?://.') || self.matches('[@?#]') || self.matches('^https?://",
     "([a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?([.][a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?)*[.]?|[[][0-9a-fA-F:.]+[]])",
     "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    "(/([-a-zA-Z0-9._~!$&()*+,;=:]|%[0-9a-fA-F]{2})*)*$')",
+    "(/[-a-zA-Z0-9_~][-a-zA-Z0-9._~]*)*/?$')",
 );
 
 /// How to reach a DaoCloud Enterprise 5.0.

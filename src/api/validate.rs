@@ -55,6 +55,21 @@ pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusa
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid(field, "must not hold a query or a fragment"));
     }
+    // What a server behind a proxy makes of `%2F`, `;` or `..` cannot be told, and consent to an
+    // endpoint is consent to a path.
+    let path = text.splitn(4, '/').nth(3).unwrap_or_default();
+    let segment = |segment: &str| {
+        !segment.starts_with('.')
+            && segment
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    if !path.split('/').all(segment) {
+        return Err(invalid(
+            field,
+            "the path may hold letters, digits, '-', '_', '~' and '.' alone, and no segment that begins with '.'",
+        ));
+    }
     Ok(url)
 }
 

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{FIELD_MANAGER, Reason},
     clock,
-    plan::{Credential, Damage, Proof, Published, Step, Target, Urgency, WaitReason},
+    plan::{Credential, Damage, Gate, Proof, Published, Step, Target, Urgency, WaitReason},
     providers::{Ask, Connection, http::failed},
     secret::{self, SecretData, Write},
 };
@@ -97,17 +97,6 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
         return;
     }
     call(pass, "verify", proof(connection, ask, data)).await;
-    let refused = pass
-        .seen
-        .in_hand
-        .as_ref()
-        .is_some_and(|in_hand| in_hand.proof == Proof::Refused);
-    if refused {
-        pass.fail(failed(
-            Reason::VerificationFailed,
-            "the provider issued a credential and then refused it; it is not published",
-        ));
-    }
 }
 
 async fn proof(connection: Arc<Connection>, ask: Ask, data: SecretData) -> Came {
@@ -144,6 +133,10 @@ async fn call(
         pass.provider.clone(),
         pass.owner.uid.clone(),
     );
+    let inputs = match &pass.seen.gate {
+        Gate::Open { inputs } => inputs.clone(),
+        _ => String::new(),
+    };
     let permit = pass.permit.take();
     context
         .memory
@@ -159,7 +152,7 @@ async fn call(
                     "the operator failed in a call to the provider; see its log",
                 )))
             });
-        note(&context, &provider, operation, &came);
+        note(&context, &provider, operation, &inputs, &came);
         // Where nobody waits any more, the next pass takes it.
         if let Err((came, permit)) = back.send((came, permit)) {
             drop(permit);
@@ -191,7 +184,9 @@ async fn call(
             pass.context
                 .memory
                 .with(&pass.key, |remembered| remembered.call = CallState::None);
-            pass.permit = permit;
+            // After a failure the next call waits for its turn again.
+            let failed = matches!(came, Came::Issued(Err(_), _) | Came::Proof(Err(_)));
+            pass.permit = permit.filter(|_| !failed);
             pass.take(came);
         }
         None => pass.seen.call_under_way = true,
@@ -203,6 +198,7 @@ fn note(
     context: &super::context::Context,
     provider: &super::key::ProviderKey,
     operation: &'static str,
+    inputs: &str,
     came: &Came,
 ) {
     let failure = match came {
@@ -229,7 +225,7 @@ fn note(
     }
     if failure.reason == Reason::LoginRefused {
         // It belongs to the account: the provider holds it, and nobody tries again.
-        link.login_refused(failure);
+        link.login_refused(failure, inputs);
         context.wakes.provider(provider);
     }
 }

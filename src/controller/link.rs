@@ -82,11 +82,11 @@ impl Link {
         });
         match current {
             Some((_, _, Usability::Usable { connection, inputs })) => match &state.login {
-                Some(login) if login.reason == Reason::LoginWorks => {
-                    let inputs = format!("{inputs}@{}", login.time);
+                Some(login) if login.reason == Reason::LoginWorks && login.inputs == *inputs => {
+                    let inputs = gate_inputs(login);
                     (Gate::Open { inputs }, Some(Arc::clone(connection)))
                 }
-                // It was refused a moment ago; the pass over the provider is about to say so.
+                // It was tried a moment ago; the pass over the provider is about to say how it went.
                 _ => (Gate::Checking, None),
             },
             Some((_, _, Usability::NotReady(not_ready))) => {
@@ -123,11 +123,13 @@ impl Link {
 
     /// Where the last pass came to, if nothing has changed since and it can be used. From here on,
     /// a change is news again.
-    pub fn still_usable(&self) -> Option<(Arc<Connection>, String)> {
+    pub fn still_usable(&self, declared: &Declared) -> Option<(Arc<Connection>, String)> {
         let mut state = lock(&self.state);
         let stale = std::mem::take(&mut state.stale);
         match &state.settled {
-            Some((_, _, Usability::Usable { connection, inputs })) if !stale => {
+            Some((uid, generation, Usability::Usable { connection, inputs }))
+                if !stale && *uid == declared.uid && *generation == declared.generation =>
+            {
                 Some((Arc::clone(connection), inputs.clone()))
             }
             _ => None,
@@ -145,10 +147,13 @@ impl Link {
     }
 
     /// A call of a request was told that the login is wrong: that concerns all requests.
-    pub fn login_refused(&self, failure: &Failure) {
+    /// `inputs` are those of the gate that the call went through: a late answer to an old login says
+    /// nothing about a new one.
+    pub fn login_refused(&self, failure: &Failure, inputs: &str) {
         let mut state = lock(&self.state);
         if let Some(login) = &state.login
             && login.reason == Reason::LoginWorks
+            && inputs == gate_inputs(login)
         {
             state.login = Some(refused_login(failure, &login.inputs, 0));
         }
@@ -180,11 +185,12 @@ impl Links {
         lock(&self.links).get(key).cloned()
     }
 
-    /// Notes what was declared. Says whether a pass over the provider is due: not for what is
+    /// Notes what was declared, or with `own` what the operator has just written itself. Says whether a pass over the provider is due: not for what is
     /// merely the operator's own write of the status.
     pub fn declare(
         &self,
         mut declared: Declared,
+        own: bool,
         wake: impl Fn(&RequestKey) + Send + Sync + 'static,
     ) -> bool {
         let limits = declared
@@ -194,6 +200,10 @@ impl Links {
             .unwrap_or_default();
         let mut links = lock(&self.links);
         let Some(link) = links.get(&declared.key) else {
+            if own {
+                // It was deleted while its status was written.
+                return false;
+            }
             let login = declared.status.login.clone();
             let link = Link {
                 budget: Budget::new(&limits, wake),
@@ -288,6 +298,10 @@ pub fn newer(a: &str, b: &str) -> bool {
     }
 }
 
+fn gate_inputs(login: &LoginRecord) -> String {
+    format!("{}@{}", login.inputs, login.time)
+}
+
 /// The record of a login that failed, after so many attempts in a row.
 pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRecord {
     let now = clock::now();
@@ -295,7 +309,7 @@ pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRec
         reason: failure.reason,
         inputs: inputs.to_owned(),
         time: now,
-        attempts: attempts + 1,
+        attempts: attempts.saturating_add(1),
         not_before: failure
             .retry_after
             .and_then(|wait| now.checked_add(wait).ok()),

@@ -1,7 +1,7 @@
 //! The labels of namespaces.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Mutex,
 };
 
@@ -23,6 +23,11 @@ impl Namespaces {
     /// Notes the labels of a namespace. Says whether they are news.
     pub fn set(&self, namespace: &str, labels: BTreeMap<String, String>) -> bool {
         lock(&self.labels).insert(namespace.to_owned(), labels.clone()) != Some(labels)
+    }
+
+    /// Forgets all but some.
+    pub fn retain(&self, listed: &BTreeSet<String>) {
+        lock(&self.labels).retain(|name, _| listed.contains(name));
     }
 
     /// Forgets a namespace.

@@ -17,7 +17,7 @@ use crate::{
         Damage, Done, Gate, InHand, Observed, Proof, Recorded, Refusal, Request, Target, Wanted,
         schedule,
     },
-    providers::{Ask, Connection, System},
+    providers::{Ask, Connection, System, http::failed},
     secret::{self, Known, Owner, SecretData},
 };
 
@@ -162,6 +162,12 @@ impl Pass {
             Came::Proof(Ok(proof)) => {
                 if let Some(in_hand) = &mut self.seen.in_hand {
                     in_hand.proof = proof;
+                }
+                if proof == Proof::Refused {
+                    self.fail(failed(
+                        Reason::VerificationFailed,
+                        "the provider issued a credential and then refused it; it is not published",
+                    ));
                 }
             }
             Came::Issued(Err(failure), ..) | Came::Proof(Err(failure)) => self.fail(failure),

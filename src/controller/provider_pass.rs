@@ -48,7 +48,7 @@ async fn pass(
     link: &Arc<Link>,
 ) -> Result<Option<Duration>, kube::Error> {
     let declared = link.declared();
-    let reached = match link.still_usable() {
+    let reached = match link.still_usable(&declared) {
         Some(connection) => {
             // Not from the status, which may be forged.
             let spec = declared.spec.as_ref().ok();
@@ -188,7 +188,7 @@ async fn write(
             ..declared.clone()
         };
         // So that the watch's echo of it is no news.
-        context.links.declare(written, |_| {});
+        context.links.declare(written, true, |_| {});
     }
     Ok(())
 }

@@ -143,13 +143,13 @@ async fn connect(
     // First say which Secrets matter, so that a change between reading and using one is noticed.
     let mut secrets = BTreeSet::from([login_place.clone()]);
     secrets.extend(ca.iter().map(|(_, place)| place.clone()));
+    link.set_secrets(&secrets);
     for secret in secrets
         .iter()
         .filter(|secret| !context.settings.serves(&secret.namespace))
     {
         context.wakes.watch_secret(secret);
     }
-    link.set_secrets(&secrets);
 
     let mut inputs = format!("{}/{}", declared.uid, system.digest(reach));
     if let Some(guard) = &guard {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client,
@@ -91,7 +92,11 @@ impl Operator {
     }
 
     /// Runs until told to stop; then lets passes under way end.
-    pub async fn run(self, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// When something that has to go on has ended by itself: better no operator, which is started
+    /// anew, than one that looks alive and does nothing.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Operator {
             context,
             readiness,
@@ -143,8 +148,10 @@ impl Operator {
         ));
         tasks.spawn(watch_single_secrets(Arc::clone(&context), secrets));
         let begun = async { while first.join_next().await.is_some() {} };
-        if stop.run_until_cancelled(begun).await.is_none() {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            Some(ended) = tasks.join_next() => return ended_by_itself(&stop, ended),
+            () = begun => {}
         }
 
         let mut passes = JoinSet::new();
@@ -166,13 +173,31 @@ impl Operator {
             senders.insert(scope, sender);
         }
         tasks.spawn(distribute(requests, senders));
-        tasks.spawn(async move {
+        let complete = async move {
             while listed.join_next().await.is_some() {}
             context.memory.completed();
-        });
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(ended) = tasks.join_next() => return ended_by_itself(&stop, ended),
+            Some(ended) = passes.join_next() => return ended_by_itself(&stop, ended),
+            () = async { complete.await; std::future::pending().await } => {}
+        }
         // Passes end by themselves once they are told to; everything else is dropped.
         while passes.join_next().await.is_some() {}
         tracing::info!("all passes have ended");
+        Ok(())
+    }
+}
+
+fn ended_by_itself(
+    stop: &CancellationToken,
+    ended: Result<(), tokio::task::JoinError>,
+) -> anyhow::Result<()> {
+    match ended {
+        _ if stop.is_cancelled() => Ok(()),
+        Ok(()) => anyhow::bail!("a part of the operator has ended by itself"),
+        Err(error) => Err(error).context("a part of the operator has failed"),
     }
 }
 
@@ -290,7 +315,7 @@ fn changes(
             }
             Ok(Event::InitDone) => {
                 for gone in known.difference(&listed) {
-                    context.memory.forget(gone);
+                    watch::forget_request(&context, gone);
                 }
                 known = std::mem::take(&mut listed);
                 if let Some(ready) = ready.take() {
@@ -309,6 +334,9 @@ fn tokio_stream<T: Send>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<It
         receiver.recv().await.map(|item| (item, receiver))
     })
 }
+
+/// A provider is looked at this often at least. Far longer times are more than a timer takes.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
 
 /// Makes passes over providers: each provider one at a time, different ones side by side.
 async fn make_provider_passes(
@@ -337,7 +365,7 @@ async fn make_provider_passes(
                             later.try_remove(&alarm);
                         }
                         if let Some(again) = again.filter(|_| !woken) {
-                            alarms.insert(key.clone(), later.insert(key.clone(), again));
+                            alarms.insert(key.clone(), later.insert(key.clone(), again.min(LONGEST_REST)));
                         }
                         woken.then_some(key)
                     }
@@ -408,15 +436,14 @@ async fn watch_single_secrets(
             keep
         });
         while watches.try_join_next().is_some() {}
-        if needed.contains(&key) && !watched.contains_key(&key) {
-            let (namespace, name) = (Some(key.namespace.clone()), Some(key.name.clone()));
-            let watch = watches.spawn(watch::follow_secrets(
+        watched.entry(key.clone()).or_insert_with(|| {
+            let (namespace, name) = (Some(key.namespace), Some(key.name));
+            watches.spawn(watch::follow_secrets(
                 Arc::clone(&context),
                 namespace,
                 name,
                 || {},
-            ));
-            watched.insert(key, watch);
-        }
+            ))
+        });
     }
 }

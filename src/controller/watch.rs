@@ -78,10 +78,15 @@ pub fn request_gone(context: &Context, request: &DeserializeGuard<CredentialRequ
     let Some(key) = request_key(request.meta()) else {
         return;
     };
-    if let Some(provider) = context.memory.forget(&key)
+    forget_request(context, &key);
+}
+
+/// Forgets a request that is gone, also in the queue of its provider.
+pub fn forget_request(context: &Context, key: &RequestKey) {
+    if let Some(provider) = context.memory.forget(key)
         && let Some(link) = context.links.get(&provider)
     {
-        link.budget.leave(&key);
+        link.budget.leave(key);
     }
 }
 
@@ -200,12 +205,14 @@ fn wake_provider(context: &Context, provider: &ProviderKey) {
 /// Follows the labels of namespaces.
 pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Send) {
     let mut ready = Some(ready);
+    let mut listed = BTreeSet::new();
     let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
     let mut stream = std::pin::pin!(events(api, watcher::Config::default()));
     while let Some(event) = stream.next().await {
         match event {
             Event::InitApply(namespace) | Event::Apply(namespace) => {
                 let name = namespace.name_any();
+                listed.insert(name.clone());
                 if context
                     .namespaces
                     .set(&name, namespace.metadata.labels.unwrap_or_default())
@@ -216,8 +223,10 @@ pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Sen
                 }
             }
             Event::Delete(namespace) => context.namespaces.remove(&namespace.name_any()),
-            Event::Init => {}
+            Event::Init => listed.clear(),
             Event::InitDone => {
+                // Those that were deleted between two lists must not leave their labels to others.
+                context.namespaces.retain(&listed);
                 if let Some(ready) = ready.take() {
                     ready();
                 }
@@ -328,7 +337,9 @@ fn provider_seen(context: &Arc<Context>, declared: Declared) {
     let wakes = context.wakes.clone();
     if context
         .links
-        .declare(declared.clone(), move |request| wakes.request(request))
+        .declare(declared.clone(), false, move |request| {
+            wakes.request(request)
+        })
     {
         context.wakes.provider(&key);
     }

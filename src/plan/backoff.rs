@@ -73,6 +73,8 @@ const DENIED: SignedDuration = SignedDuration::from_mins(30);
 /// The first delay after a quota answer, and the longest.
 const QUOTA: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(2));
+/// The longest pause that a provider can ask for.
+const LONGEST_WISH: SignedDuration = SignedDuration::from_hours(1);
 /// The delay after a rate limit that names none.
 const RATE_LIMITED: SignedDuration = SignedDuration::from_secs(30);
 /// How many attempts fit between a failure and the expiry of what is published.
@@ -84,7 +86,9 @@ const SHORTEST: SignedDuration = SignedDuration::from_millis(100);
 pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let expires_at = seen.published().and_then(|published| published.expires_at);
     let delay = delay(failure, seen.request.spread, expires_at)?;
-    Some(failure.last_attempt_time.checked_add(delay).unwrap_or(now))
+    // A time in the future is no time of an attempt: a clock was set back, or somebody wrote it.
+    let last = failure.last_attempt_time.min(now);
+    Some(last.checked_add(delay).unwrap_or(now))
 }
 
 /// The delay after a failure, by its class, its attempts, and what there is to lose.
@@ -95,11 +99,15 @@ pub fn delay(
 ) -> Option<SignedDuration> {
     let by_class = by_class(failure, spread, expires_at)?;
     // A provider that named a time is asked a little after it, not by everybody at once.
-    let by_wish = failure
-        .not_before
-        .map(|at| schedule::spread_out(at.duration_since(failure.last_attempt_time), spread, 10));
+    let by_wish = failure.not_before.map(|at| {
+        let wish = at.duration_since(failure.last_attempt_time);
+        schedule::spread_out(wish.min(LONGEST_WISH), spread, 10)
+    });
     Some(match (class(failure.reason), by_wish) {
-        (Class::RateLimited, Some(by_wish)) => by_wish,
+        // A wish for no pause at all is not taken at its word.
+        (Class::RateLimited, Some(by_wish)) => {
+            by_wish.max(doubled(FIRST, failure.attempts, LONGEST))
+        }
         (_, by_wish) => by_class.max(by_wish.unwrap_or(by_class)),
     })
 }

@@ -120,13 +120,21 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     if let Some(refusal) = refusal::of_target(&seen.target) {
         return Decision::Stop(refusal);
     }
+    let finding = checks::first_finding(seen, now);
+    if let Some(finding) = finding
+        .as_ref()
+        .filter(|finding| finding.remedy == Remedy::Repair)
+    {
+        // Needs no provider, so nothing that is under way there keeps it waiting.
+        return remedy(seen, finding, now);
+    }
     if seen.call_under_way {
         return Decision::wait(None, None, WaitReason::Call);
     }
     if let Some(in_hand) = &seen.in_hand {
         return after_issue(seen, in_hand, now);
     }
-    match checks::first_finding(seen, now) {
+    match finding {
         None => rest(seen, now),
         Some(finding) => remedy(seen, &finding, now),
     }

@@ -275,7 +275,7 @@ impl Observed {
         let attempts = self
             .failure_that_counts()
             .map_or(0, |before| before.attempts)
-            + 1;
+            .saturating_add(1);
         self.recorded.failure = Some(FailureRecord {
             reason: failure.reason,
             attempts,

@@ -57,7 +57,7 @@ pub fn plan(seen: &SeenProvider, now: Timestamp) -> ProviderDecision {
         Some(login) if login.inputs == *inputs && login.reason == Reason::LoginWorks => {
             ProviderDecision::Usable
         }
-        Some(login) if login.inputs == *inputs => match next_login(login, seen.spread) {
+        Some(login) if login.inputs == *inputs => match next_login(login, seen.spread, now) {
             Some(at) if at <= now => ProviderDecision::TestLogin,
             retry_at => ProviderDecision::NotUsable(NotReady {
                 reason: login.reason,
@@ -74,7 +74,7 @@ pub fn plan(seen: &SeenProvider, now: Timestamp) -> ProviderDecision {
 }
 
 /// When a failed login is tried again.
-fn next_login(login: &LoginRecord, spread: u32) -> Option<Timestamp> {
+fn next_login(login: &LoginRecord, spread: u32, now: Timestamp) -> Option<Timestamp> {
     let failure = FailureRecord {
         reason: login.reason,
         attempts: login.attempts,
@@ -84,7 +84,8 @@ fn next_login(login: &LoginRecord, spread: u32) -> Option<Timestamp> {
         message: String::new(),
     };
     let delay = backoff::delay(&failure, spread, None)?;
-    login.time.checked_add(delay).ok()
+    // A time in the future is no time of an attempt: a clock was set back, or somebody wrote it.
+    login.time.min(now).checked_add(delay).ok()
 }
 
 /// The status of a provider after its pass.

@@ -15,15 +15,18 @@ use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 /// Cloud metadata services that are not on the link-local range.
-const METADATA: [IpAddr; 4] = [
+const METADATA: [IpAddr; 6] = [
     // Alibaba Cloud
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     // Oracle Cloud (classic)
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     // Azure's host
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    // AWS over IPv6
+    // AWS over IPv6, and EKS Pod Identity
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0023)),
+    // Google Cloud over IPv6
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
 ];
 
 /// Decides which addresses may be connected to.

@@ -106,11 +106,6 @@ async fn consent_is_for_one_endpoint_and_what_is_below_it() {
         ("sibling", format!("http://127.0.0.1:{port}/dce-evil")),
         ("parent", format!("http://127.0.0.1:{port}")),
         ("capitals", format!("http://127.0.0.1:{port}/DCE")),
-        ("dots", format!("http://127.0.0.1:{port}/dce/../evil")),
-        (
-            "encoded-dots",
-            format!("http://127.0.0.1:{port}/dce/%2e%2e/evil"),
-        ),
         (
             "prefix-of-host",
             format!("http://127.0.0.1.evil.example.com:{port}/dce"),
@@ -128,6 +123,23 @@ async fn consent_is_for_one_endpoint_and_what_is_below_it() {
         provider_says(&stage, name, "False", "NoConsent").await;
     }
     let refused = [
+        ("dots", format!("http://127.0.0.1:{port}/dce/../evil")),
+        (
+            "encoded-dots",
+            format!("http://127.0.0.1:{port}/dce/%2e%2e/evil"),
+        ),
+        (
+            "encoded-slash",
+            format!("http://127.0.0.1:{port}/dce/..%2Fevil"),
+        ),
+        (
+            "parameters",
+            format!("http://127.0.0.1:{port}/dce/..;/evil"),
+        ),
+        (
+            "shell",
+            format!("http://127.0.0.1:{port}/dce/;curl$IFS-o-;x"),
+        ),
         (
             "userinfo",
             format!("http://127.0.0.1:{port}@127.0.0.1:{own}/dce"),

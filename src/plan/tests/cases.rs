@@ -242,6 +242,17 @@ fn a_secret_that_somebody_changed_is_put_right() {
             Exactly(Do(Repair)),
         ),
         case(
+            "nor does it wait for a call, or for a credential in hand",
+            change(
+                with_in_hand(damaged(Damage::Repairable), Proof::Missing),
+                |seen| {
+                    seen.call_under_way = true;
+                },
+            ),
+            1,
+            Exactly(Do(Repair)),
+        ),
+        case(
             "whole but expired: replace it",
             damaged(Damage::Repairable),
             3000,

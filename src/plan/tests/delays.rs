@@ -124,3 +124,29 @@ fn every_reason_has_a_class() {
         );
     }
 }
+
+#[test]
+fn a_wish_for_no_pause_or_an_endless_one_is_not_taken_at_its_word() {
+    let wished = |seconds| {
+        let mut failure = failure_record(Reason::RateLimited, 1);
+        failure.not_before = Some(at(seconds));
+        delay(&failure, 0, None).map(|delay| delay.as_secs())
+    };
+    assert_eq!(wished(0), Some(1));
+    assert_eq!(wished(-60), Some(1));
+    assert_eq!(wished(60), Some(60));
+    assert_eq!(wished(99_999_999), Some(3600));
+}
+
+#[test]
+fn an_attempt_in_the_future_delays_no_more_than_one_that_was_just_made() {
+    let mut seen = with_failure(fresh(), Reason::Timeout, 0);
+    if let Some(failure) = &mut seen.recorded.failure {
+        failure.last_attempt_time = at(99_999_999);
+        failure.attempts = u32::MAX;
+    }
+    let Decision::Wait(wait) = plan(&seen, at(10)) else {
+        panic!("it waits");
+    };
+    assert_eq!(wait.until, Some(at(310)));
+}

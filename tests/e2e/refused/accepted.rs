@@ -135,7 +135,7 @@ async fn good_providers_come_back_as_they_were_sent() {
         "https://dce",
         "https://DCE.example.com",
         "https://dce.example.com:65535",
-        "https://dce.example.com./a-b_c.d~e/%20",
+        "https://dce.example.com./a-b_c.d~e/f",
         "https://xn--dc-dja.example.com",
         "https://dce_1.internal",
         &longest,
