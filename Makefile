@@ -1,6 +1,6 @@
 # Thin: what there is to run, and nothing else.
 
-.PHONY: help test demo bench build fmt
+.PHONY: help test demo bench programs build fmt
 
 help:
 	@echo "make test    everything that has to pass (needs Rust, Go and a C compiler)"
@@ -11,12 +11,14 @@ help:
 test:
 	@scripts/test.sh
 
-demo: build
-	@cargo run --quiet --release -p testkit --bin demo
+demo: programs
+	@$${CARGO_TARGET_DIR:-target}/release/demo
 
-bench: build
-	@cargo build --quiet --release -p testkit --bin dce-simulator
-	@cargo run --quiet --release -p testkit --bin bench
+bench: programs
+	@$${CARGO_TARGET_DIR:-target}/release/bench
+
+programs:
+	@cargo build --release --locked --workspace --bins
 
 build:
 	cargo build --release --bin credential-operator

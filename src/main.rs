@@ -164,7 +164,8 @@ async fn until_told(exit_with_stdin: bool) -> anyhow::Result<()> {
 }
 
 fn log(args: &RunArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log)
+    // The client's own log repeats answers that it cannot read, and those may be Secrets.
+    let filter = EnvFilter::try_new(format!("{},kube_client::client=off", args.log))
         .with_context(|| format!("--log {:?}: not understood", args.log))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

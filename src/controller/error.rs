@@ -12,7 +12,7 @@ pub enum PassError {
     #[error("the namespace is being deleted")]
     NamespaceTerminating,
     /// The API server failed.
-    #[error("API server: {0}")]
+    #[error("API server: {}", brief(.0))]
     Api(kube::Error),
 }
 
@@ -43,4 +43,14 @@ pub fn defect() -> Failure {
         Reason::InternalError,
         "the operator failed on this object; its log has the details; others are not concerned",
     )
+}
+
+/// An error of the API server without its words: an admission webhook may repeat the object that it
+/// refuses, and an answer that cannot be read may be a Secret.
+pub fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        kube::Error::SerdeError(_) => "an answer that cannot be read".to_owned(),
+        other => other.to_string(),
+    }
 }

@@ -7,6 +7,7 @@ use kube::{Api, ResourceExt, core::PartialObjectMeta};
 
 use super::{
     context::Context,
+    error::brief,
     key::ProviderKey,
     link::{Declared, Link, Usability, refused_login},
     reach::{Reached, insecure, reach},
@@ -36,7 +37,8 @@ pub async fn reconcile(context: &Arc<Context>, key: &ProviderKey) -> Option<Dura
         Ok(action) => action,
         Err(kube::Error::Api(status)) if status.code == 409 => Some(Duration::from_millis(250)),
         Err(error) => {
-            tracing::warn!(provider = %key, %error, "a pass over a provider could not be finished");
+            let error = brief(&error);
+            tracing::warn!(provider = %key, error, "a pass over a provider could not be finished");
             Some(Duration::from_secs(2))
         }
     }

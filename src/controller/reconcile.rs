@@ -43,12 +43,21 @@ pub async fn reconcile(
         Ok((outcome, action)) => (outcome, action),
         Err(error) => {
             tracing::error!(request = %key, %error, "a pass panicked");
-            ("panic", record::panicked(&context, &key, &request).await)
+            let told = record::panicked(&context, &key, &request);
+            ("panic", in_time(&context, told).await)
         }
     };
     context.metrics.pass(outcome, started.elapsed());
     drop(slot);
     Ok(action)
+}
+
+/// What has to be said about a request that cannot be worked on ends within the deadline as well.
+async fn in_time(context: &Context, told: impl Future<Output = Action>) -> Action {
+    let deadline = context.settings.pass_deadline;
+    tokio::time::timeout(deadline, told)
+        .await
+        .unwrap_or(Action::requeue(deadline))
 }
 
 async fn within_deadline(
@@ -58,7 +67,12 @@ async fn within_deadline(
     let deadline = context.settings.pass_deadline;
     let request = match &request.0 {
         Ok(request) => Arc::new(request.clone()),
-        Err(error) => return ("undecodable", record::undecodable(&context, error).await),
+        Err(error) => {
+            return (
+                "undecodable",
+                in_time(&context, record::undecodable(&context, error)).await,
+            );
+        }
     };
     let key = RequestKey {
         namespace: request.namespace().unwrap_or_default(),

@@ -92,7 +92,7 @@ impl HttpClient {
             .timeout(TOTAL)
             .redirect(Policy::none())
             .pool_idle_timeout(Duration::from_secs(60))
-            .pool_max_idle_per_host(16)
+            .pool_max_idle_per_host(64)
             .referer(false)
             .user_agent(concat!("credential-operator/", env!("CARGO_PKG_VERSION")))
             .tls_danger_accept_invalid_certs(settings.skip_verify);

@@ -361,3 +361,26 @@ async fn a_life_of_one_second_is_bounded_by_the_budget_and_shown() {
 fn message(request: &CredentialRequest) -> &str {
     crate::stage::message_of(request, "Ready")
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_for_a_slot_cost_no_more_than_others() {
+    let mut stage = Stage::new("one-slot").await;
+    stage.flags.push("--concurrency=1".into());
+    stage.apply_crowd(30).await;
+    stage.start().await;
+    stage.all_ready().await;
+    let calls = stage.wire.calls();
+    let mut counted = summarize(&calls);
+    assert_eq!(counted.remove("create secrets"), Some(30));
+    assert_eq!(counted.remove("patch credentialrequests/status"), Some(30));
+    // The login is read; what the requests name is not there yet, and is not looked for.
+    let reads = calls.iter().filter(|call| call.label() == "get secrets");
+    assert!(
+        reads
+            .clone()
+            .all(|call| call.path.contains(&stage.platform)),
+        "{counted:?}"
+    );
+    assert!(calls.iter().all(|call| call.status != Some(409)));
+    stage.finish().await;
+}

@@ -144,7 +144,8 @@ fn refused_token(answer: &Answer) -> Failure {
                 answer.status.as_u16()
             ),
         ),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
+        // A 403 of DCE itself is about this call, and says nothing about the pair.
+        StatusCode::UNAUTHORIZED => failed(
             Reason::LoginRefused,
             format!(
                 "DCE refuses the AK/SK pair (HTTP {}): it is wrong or disabled",

@@ -175,7 +175,7 @@ pub fn token_endpoint(elsewhere: &str) -> Vec<Row> {
                 "t403-json",
                 at,
                 status(403, JSON, REFUSED),
-                ("LoginRefused", PAIR),
+                ("Forbidden", "does not let it do this"),
             ),
             Healing::NewPair,
         ),
