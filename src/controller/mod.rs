@@ -1,6 +1,6 @@
 //! The hands: watch, observe, act, record. What is done is decided in [`crate::plan`].
 //!
-//! One pass for one request is [`reconcile::pass`]; [`run`] wires watches to passes.
+//! One pass for one request is [`reconcile::reconcile`]; [`run`] wires watches to passes.
 
 pub mod act;
 pub mod budget;
