@@ -19,7 +19,7 @@ echo "== tests of the documentation's examples"
 cargo test --workspace --doc --locked 2>&1 | tee -a "$log"
 
 echo "== unit tests, generated files, dependencies"
-cargo test --workspace --lib --bins --locked 2>&1 | tee -a "$log"
+cargo test --lib --bins --locked 2>&1 | tee -a "$log"
 cargo test --locked --test generated --test dependencies --test docs 2>&1 | tee -a "$log"
 
 echo "== the test kit itself"

@@ -79,7 +79,8 @@ impl Budget {
     /// A permit, or a place in the queue.
     ///
     /// # Errors
-    /// How long the queue is at least, by the rate alone, when there is no permit to be had now.
+    /// How long it takes at least, by the rate and by a pause that the provider asked for, when there
+    /// is no permit to be had now.
     pub fn acquire(
         self: &Arc<Self>,
         request: &RequestKey,
@@ -102,6 +103,7 @@ impl Budget {
             false
         };
         let wait = inner.interval * u32::try_from(inner.queue.len()).unwrap_or(u32::MAX);
+        let paused = inner.paused_until.saturating_duration_since(now);
         drop(inner);
         if granted {
             Ok(Permit {
@@ -109,7 +111,7 @@ impl Budget {
             })
         } else {
             self.advance();
-            Err(wait)
+            Err(wait.max(paused))
         }
     }
 
