@@ -1,5 +1,9 @@
 //! A test's stage: namespaces, an identity, a provider, and an operator of its own.
 
+mod crowd;
+mod leaks;
+mod process;
+
 use std::{
     fmt::Debug,
     io::Write as _,
@@ -276,160 +280,6 @@ impl Stage {
         }
     }
 
-    /// Starts the operator and waits until it is ready.
-    pub async fn start(&mut self) {
-        self.start_unready().await;
-        eventually(SOON, || async {
-            let answer = self.get("/readyz").await?;
-            if answer.starts_with("ok") {
-                Ok(())
-            } else {
-                bail!("not ready: {answer}")
-            }
-        })
-        .await
-        .expect("the operator becomes ready");
-    }
-
-    /// Starts the operator and waits only until it listens.
-    pub async fn start_unready(&mut self) {
-        self.starts += 1;
-        let kubeconfig = self.directory.path().join("kubeconfig");
-        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token).expect("a kubeconfig");
-        let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
-            .args([
-                "run",
-                "--exit-with-stdin",
-                "--listen=127.0.0.1:0",
-                "--log=trace",
-            ])
-            .arg(format!("--namespaces={}", self.team))
-            .arg(format!("--provider-selector=stage={}", self.team))
-            .args(&self.flags)
-            .env_clear()
-            .env("KUBECONFIG", &kubeconfig)
-            .env("RUST_BACKTRACE", "1")
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the operator starts");
-        let address = eventually(SOON, || async {
-            let log = self.log(self.starts);
-            log.lines()
-                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-                .find_map(|line| Some(line.get("listening")?.as_str()?.to_owned()))
-                .ok_or_else(|| anyhow!("no address in the log:\n{log}"))
-        })
-        .await;
-        if address.is_err() {
-            drop(process.kill());
-        }
-        self.operator = Some(Operator {
-            process,
-            address: address.expect("the operator listens"),
-        });
-    }
-
-    /// The operator's process id.
-    pub fn pid(&self) -> u32 {
-        self.operator
-            .as_ref()
-            .expect("an operator runs")
-            .process
-            .id()
-    }
-
-    /// Where the operator listens.
-    pub fn address(&self) -> &str {
-        &self.operator.as_ref().expect("an operator runs").address
-    }
-
-    /// Ends the operator by SIGTERM, as a kubelet does. Returns how long it took.
-    pub async fn stop(&mut self) -> Duration {
-        self.end_by("-TERM").await
-    }
-
-    /// Ends the operator by a signal, and sees it end well. Returns how long it took.
-    pub async fn end_by(&mut self, signal: &str) -> Duration {
-        let Some(mut operator) = self.operator.take() else {
-            return Duration::ZERO;
-        };
-        let started = credential_operator::clock::monotonic();
-        let pid = operator.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .expect("kill runs")
-                .success()
-        );
-        eventually(Duration::from_secs(12), || {
-            let ended = operator
-                .process
-                .try_wait()
-                .expect("the process can be waited for");
-            async move {
-                let status = ended.ok_or_else(|| anyhow!("the operator is still running"))?;
-                if status.success() {
-                    Ok(())
-                } else {
-                    bail!("the operator ended with {status}")
-                }
-            }
-        })
-        .await
-        .expect("the operator ends by itself");
-        started.elapsed()
-    }
-
-    /// Ends the operator at once, without its knowledge.
-    pub fn kill(&mut self) {
-        if let Some(mut operator) = self.operator.take() {
-            operator.process.kill().expect("SIGKILL");
-            operator
-                .process
-                .wait()
-                .expect("the process can be waited for");
-        }
-    }
-
-    fn log_path(&self, start: u32) -> PathBuf {
-        self.directory.path().join(format!("operator-{start}.log"))
-    }
-
-    /// All that the operator has logged, over all of its starts.
-    pub fn logs(&self) -> String {
-        (1..=self.starts).map(|start| self.log(start)).collect()
-    }
-
-    fn log(&self, start: u32) -> String {
-        std::fs::read_to_string(self.log_path(start)).unwrap_or_default()
-    }
-
-    /// Asks the operator's own server.
-    pub async fn get(&self, path: &str) -> Result<String> {
-        let operator = self.operator.as_ref().context("no operator runs")?;
-        let url = format!("http://{}{path}", operator.address);
-        Ok(reqwest::Client::builder()
-            .no_proxy()
-            .build()?
-            .get(url)
-            .send()
-            .await?
-            .text()
-            .await?)
-    }
-
-    /// The value of a metric's first line that begins with `prefix`.
-    pub async fn metric(&self, prefix: &str) -> Option<f64> {
-        let text = self.get("/metrics").await.ok()?;
-        let line = text.lines().find(|line| line.starts_with(prefix))?;
-        line.rsplit(' ').next()?.parse().ok()
-    }
-
     /// An API of the team's namespace.
     pub fn api<K>(&self) -> Api<K>
     where
@@ -536,55 +386,6 @@ impl Stage {
             })
             .collect()
     }
-
-    /// What every test ends with: the operator ends in time, and nothing secret is anywhere but in
-    /// Secrets.
-    pub async fn finish(mut self) {
-        let metrics = self.get("/metrics").await.unwrap_or_default();
-        if self.operator.is_some() {
-            let took = self.stop().await;
-            assert!(
-                took < Duration::from_secs(10),
-                "the operator took {took:?} to end"
-            );
-        }
-        let mut places = vec![("metrics".to_owned(), metrics)];
-        for start in 1..=self.starts {
-            places.push((format!("log of start {start}"), self.log(start)));
-        }
-        places.push((
-            "requests".to_owned(),
-            listed::<CredentialRequest>(&self.api()).await,
-        ));
-        places.push((
-            "namespaced providers".to_owned(),
-            listed::<CredentialProvider>(&self.api()).await,
-        ));
-        let provider: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
-        let provider = provider
-            .get_opt(&self.team)
-            .await
-            .expect("the provider can be read");
-        places.push((
-            "provider".to_owned(),
-            serde_json::to_string(&provider).expect("JSON"),
-        ));
-        places.push(("events".to_owned(), listed::<Event>(&self.api()).await));
-        let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
-        places.push(("cluster events".to_owned(), listed(&events).await));
-        let mut secrets = self.dce.secret_values();
-        secrets.append(&mut self.more_secret_values);
-        for (place, text) in &places {
-            for secret in &secrets {
-                for form in forms(secret) {
-                    assert!(
-                        !text.contains(&form),
-                        "a secret value stands in the {place}"
-                    );
-                }
-            }
-        }
-    }
 }
 
 impl Drop for Stage {
@@ -611,33 +412,6 @@ impl Drop for Stage {
             }
         }
     }
-}
-
-/// A secret value in the forms in which it could get out.
-fn forms(secret: &str) -> Vec<String> {
-    // A base64 text inside of another one may begin at any of three places.
-    let encoded = (0..3).map(|skip| {
-        let padded = format!("{}{secret}", "x".repeat(skip));
-        let text = BASE64_STANDARD.encode(padded);
-        let text = text.trim_end_matches('=');
-        text[4.min(text.len())..text.len().saturating_sub(2)].to_owned()
-    });
-    let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    encoded
-        .chain([secret.to_owned(), url])
-        .filter(|form| form.len() >= 12)
-        .collect()
-}
-
-async fn listed<K>(api: &Api<K>) -> String
-where
-    K: Clone + DeserializeOwned + Debug + serde::Serialize,
-{
-    let list = api
-        .list(&ListParams::default())
-        .await
-        .expect("objects can be listed");
-    serde_json::to_string(&list.items).expect("JSON")
 }
 
 /// Creates an object as an administrator.
@@ -709,75 +483,4 @@ pub fn value(secret: &Secret, key: &str) -> String {
         .and_then(|data| data.get(key))
         .map(|value| value.0.clone());
     String::from_utf8(value.unwrap_or_default()).expect("text")
-}
-
-/// Crowds of requests, and the provider.
-impl Stage {
-    /// Creates so many requests at once: `r-000`, `r-001` and so on.
-    pub async fn apply_crowd(&self, count: usize) {
-        let requests: Vec<_> = (0..count)
-            .map(|number| self.request(&format!("r-{number:03}")))
-            .collect();
-        futures::future::join_all(requests.iter().map(|request| self.apply(request))).await;
-    }
-
-    /// Waits until all requests of the team fulfil a condition, and returns them.
-    pub async fn all(
-        &self,
-        what: &str,
-        check: impl Fn(&CredentialRequest) -> bool,
-    ) -> Vec<CredentialRequest> {
-        let result = eventually(SOON, || async {
-            let requests = self.requests().list(&ListParams::default()).await?.items;
-            match requests.iter().find(|request| !check(request)) {
-                None => Ok(requests),
-                Some(other) => Err(anyhow!(
-                    "{what} does not hold for {}\n{}",
-                    other.name_any(),
-                    serde_json::to_string_pretty(&other.status)?
-                )),
-            }
-        })
-        .await;
-        result.unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    /// Waits until all requests of the team are ready.
-    pub async fn all_ready(&self) -> Vec<CredentialRequest> {
-        self.all("Ready=True", |request| {
-            status_of(request, "Ready") == ("True", "Synced")
-        })
-        .await
-    }
-
-    /// Changes a request by a merge patch.
-    pub async fn change(&self, name: &str, patch: Value) -> CredentialRequest {
-        self.requests()
-            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .unwrap_or_else(|error| panic!("changing {name}: {error}"))
-    }
-
-    /// Waits until a condition of the provider has this status and reason.
-    pub async fn provider_says(
-        &self,
-        deadline: Duration,
-        type_: &str,
-        (status, reason): (&str, &str),
-    ) -> ClusterCredentialProvider {
-        let result = eventually(deadline, || async {
-            let provider = self.live_provider().await;
-            let known = provider.status.clone().unwrap_or_default();
-            if in_conditions(&known.conditions, type_) == (status, reason) {
-                Ok(provider)
-            } else {
-                Err(anyhow!(
-                    "{type_} is not {status}, {reason}:\n{}",
-                    serde_json::to_string_pretty(&known)?
-                ))
-            }
-        })
-        .await;
-        result.unwrap_or_else(|error| panic!("provider: {error:#}"))
-    }
 }

@@ -1,0 +1,159 @@
+//! The operator as a process: it is started, ended, killed, and asked.
+
+use super::*;
+
+impl Stage {
+    /// Starts the operator and waits until it is ready.
+    pub async fn start(&mut self) {
+        self.start_unready().await;
+        eventually(SOON, || async {
+            let answer = self.get("/readyz").await?;
+            if answer.starts_with("ok") {
+                Ok(())
+            } else {
+                bail!("not ready: {answer}")
+            }
+        })
+        .await
+        .expect("the operator becomes ready");
+    }
+
+    /// Starts the operator and waits only until it listens.
+    pub async fn start_unready(&mut self) {
+        self.starts += 1;
+        let kubeconfig = self.directory.path().join("kubeconfig");
+        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token).expect("a kubeconfig");
+        let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
+            .args([
+                "run",
+                "--exit-with-stdin",
+                "--listen=127.0.0.1:0",
+                "--log=trace",
+            ])
+            .arg(format!("--namespaces={}", self.team))
+            .arg(format!("--provider-selector=stage={}", self.team))
+            .args(&self.flags)
+            .env_clear()
+            .env("KUBECONFIG", &kubeconfig)
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the operator starts");
+        let address = eventually(SOON, || async {
+            let log = self.log(self.starts);
+            log.lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find_map(|line| Some(line.get("listening")?.as_str()?.to_owned()))
+                .ok_or_else(|| anyhow!("no address in the log:\n{log}"))
+        })
+        .await;
+        if address.is_err() {
+            drop(process.kill());
+        }
+        self.operator = Some(Operator {
+            process,
+            address: address.expect("the operator listens"),
+        });
+    }
+
+    /// The operator's process id.
+    pub fn pid(&self) -> u32 {
+        self.operator
+            .as_ref()
+            .expect("an operator runs")
+            .process
+            .id()
+    }
+
+    /// Where the operator listens.
+    pub fn address(&self) -> &str {
+        &self.operator.as_ref().expect("an operator runs").address
+    }
+
+    /// Ends the operator by SIGTERM, as a kubelet does. Returns how long it took.
+    pub async fn stop(&mut self) -> Duration {
+        self.end_by("-TERM").await
+    }
+
+    /// Ends the operator by a signal, and sees it end well. Returns how long it took.
+    pub async fn end_by(&mut self, signal: &str) -> Duration {
+        let Some(mut operator) = self.operator.take() else {
+            return Duration::ZERO;
+        };
+        let started = credential_operator::clock::monotonic();
+        let pid = operator.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .expect("kill runs")
+                .success()
+        );
+        eventually(Duration::from_secs(12), || {
+            let ended = operator
+                .process
+                .try_wait()
+                .expect("the process can be waited for");
+            async move {
+                let status = ended.ok_or_else(|| anyhow!("the operator is still running"))?;
+                if status.success() {
+                    Ok(())
+                } else {
+                    bail!("the operator ended with {status}")
+                }
+            }
+        })
+        .await
+        .expect("the operator ends by itself");
+        started.elapsed()
+    }
+
+    /// Ends the operator at once, without its knowledge.
+    pub fn kill(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            operator.process.kill().expect("SIGKILL");
+            operator
+                .process
+                .wait()
+                .expect("the process can be waited for");
+        }
+    }
+
+    fn log_path(&self, start: u32) -> PathBuf {
+        self.directory.path().join(format!("operator-{start}.log"))
+    }
+
+    /// All that the operator has logged, over all of its starts.
+    pub fn logs(&self) -> String {
+        (1..=self.starts).map(|start| self.log(start)).collect()
+    }
+
+    pub(super) fn log(&self, start: u32) -> String {
+        std::fs::read_to_string(self.log_path(start)).unwrap_or_default()
+    }
+
+    /// Asks the operator's own server.
+    pub async fn get(&self, path: &str) -> Result<String> {
+        let operator = self.operator.as_ref().context("no operator runs")?;
+        let url = format!("http://{}{path}", operator.address);
+        Ok(reqwest::Client::builder()
+            .no_proxy()
+            .build()?
+            .get(url)
+            .send()
+            .await?
+            .text()
+            .await?)
+    }
+
+    /// The value of a metric's first line that begins with `prefix`.
+    pub async fn metric(&self, prefix: &str) -> Option<f64> {
+        let text = self.get("/metrics").await.ok()?;
+        let line = text.lines().find(|line| line.starts_with(prefix))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
