@@ -315,6 +315,9 @@ async fn repair(pass: &mut Pass) -> Result<(), PassError> {
     pass.secret = None;
     pass.seen.target = Target::Ours(published(&known.credential, known.unverified));
     pass.seen.done.repaired = true;
+    pass.context
+        .memory
+        .with(&pass.key, |remembered| remembered.repaired(clock::now()));
     pass.known = Some(known.clone());
     pass.remember_target(Some(known));
     Ok(())

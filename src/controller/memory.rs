@@ -22,8 +22,8 @@ use crate::{
     secret::Known,
 };
 
-/// How many replacements are remembered; more than the plan ever asks about.
-const REPLACEMENTS: usize = 16;
+/// How many replacements and repairs are remembered; more than the plan ever asks about.
+const REMEMBERED: usize = 64;
 
 /// What is remembered of one request.
 #[derive(Default)]
@@ -48,6 +48,8 @@ pub struct Remembered {
     pub call: CallState,
     /// When damaged credentials were replaced lately.
     pub replacements: Vec<Timestamp>,
+    /// When the Secret was repaired lately.
+    pub repairs: Vec<Timestamp>,
     /// After a panic: which version of the request it was, and until when no pass is made over it.
     pub resting: Option<(String, std::time::Instant)>,
     /// How often in a row the API server kept a pass from ending.
@@ -298,10 +300,19 @@ impl Remembered {
 
     /// Notes a replacement of a damaged credential.
     pub fn replaced(&mut self, at: Timestamp) {
-        self.replacements.push(at);
-        let surplus = self.replacements.len().saturating_sub(REPLACEMENTS);
-        self.replacements.drain(..surplus);
+        keep_latest(&mut self.replacements, at);
     }
+
+    /// Notes a repair of the Secret.
+    pub fn repaired(&mut self, at: Timestamp) {
+        keep_latest(&mut self.repairs, at);
+    }
+}
+
+fn keep_latest(times: &mut Vec<Timestamp>, at: Timestamp) {
+    times.push(at);
+    let surplus = times.len().saturating_sub(REMEMBERED);
+    times.drain(..surplus);
 }
 
 fn listed(keys: Option<&BTreeSet<RequestKey>>) -> Vec<RequestKey> {

@@ -107,6 +107,7 @@ impl Pass {
                 call_under_way: false,
                 queued: None,
                 replacements: Vec::new(),
+                repairs: Vec::new(),
                 done: Done::default(),
             },
             request,
@@ -127,6 +128,7 @@ impl Pass {
                 .about(&self.owner.uid)
                 .with_secret(&self.owner.secret_name);
             self.seen.replacements.clone_from(&remembered.replacements);
+            self.seen.repairs.clone_from(&remembered.repairs);
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
             self.seen.target = target(remembered, virgin);

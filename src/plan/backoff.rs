@@ -155,11 +155,25 @@ const REPLACEMENTS: usize = 10;
 /// Within which time.
 const REPLACEMENT_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 
+/// How many repairs are made without a pause within that time. They cost the provider nothing, but
+/// two controllers that undo each other's writes must come to rest.
+const REPAIRS: usize = 60;
+
+/// When the Secret may be repaired again, if that has to wait.
+pub fn repair_contested_until(repairs: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+    rest_until(repairs, REPAIRS, now)
+}
+
 /// When a damaged credential may be replaced again, if that has to wait: each replacement costs the
 /// provider a credential, and whoever damages the Secret again and again would get one each time.
 pub fn contested_until(replacements: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+    rest_until(replacements, REPLACEMENTS, now)
+}
+
+/// When one of so many within the window is old enough that another may follow.
+fn rest_until(times: &[Timestamp], most: usize, now: Timestamp) -> Option<Timestamp> {
     let since = now.checked_sub(REPLACEMENT_WINDOW).ok()?;
-    let recent: Vec<_> = replacements.iter().filter(|at| **at > since).collect();
-    let oldest = recent.len().checked_sub(REPLACEMENTS)?;
+    let recent: Vec<_> = times.iter().filter(|at| **at > since).collect();
+    let oldest = recent.len().checked_sub(most)?;
     recent.get(oldest)?.checked_add(REPLACEMENT_WINDOW).ok()
 }

@@ -176,7 +176,13 @@ fn rest(seen: &Observed, now: Timestamp) -> Decision {
 /// Something has to be done: is it possible now?
 fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
     match finding.remedy {
-        Remedy::Repair => write_refused(seen, now).unwrap_or(Decision::Do(Step::Repair)),
+        Remedy::Repair => {
+            if let Some(until) = backoff::repair_contested_until(&seen.repairs, now) {
+                let next = Some(NextAction::Retry);
+                return Decision::wait(Some(until), next, WaitReason::Contested);
+            }
+            write_refused(seen, now).unwrap_or(Decision::Do(Step::Repair))
+        }
         Remedy::Replace => {
             if let Some(refusal) = refusal::of_gate(seen) {
                 return Decision::Stop(refusal);

@@ -26,6 +26,8 @@ pub struct Observed {
     pub queued: Option<SignedDuration>,
     /// When damaged credentials of this request were replaced lately, oldest first.
     pub replacements: Vec<Timestamp>,
+    /// When the Secret was repaired lately without a new credential, oldest first.
+    pub repairs: Vec<Timestamp>,
     /// What this pass wrote.
     pub done: Done,
 }

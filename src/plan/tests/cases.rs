@@ -253,6 +253,14 @@ fn a_secret_that_somebody_changed_is_put_right() {
             Exactly(Do(Repair)),
         ),
         case(
+            "unless somebody undoes each repair: then rest",
+            change(damaged(Damage::Repairable), |seen| {
+                seen.repairs = vec![at(90); 60];
+            }),
+            100,
+            Waits(WaitReason::Contested, Some(390), Some(NextAction::Retry)),
+        ),
+        case(
             "whole but expired: replace it",
             damaged(Damage::Repairable),
             3000,

@@ -48,6 +48,7 @@ fn fresh() -> Observed {
         call_under_way: false,
         queued: None,
         replacements: Vec::new(),
+        repairs: Vec::new(),
         done: Done::default(),
     }
 }
