@@ -64,6 +64,38 @@ pub struct RunArgs {
     #[arg(long, env = "CREDENTIAL_OPERATOR_PROXY_FROM_ENV")]
     pub proxy_from_env: bool,
 
+    /// Act only while holding a Lease, so that several copies can be started of which one acts.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set,
+          num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub leader_election: bool,
+
+    /// The name of that Lease. Copies that serve different namespaces or providers need different ones.
+    #[arg(
+        long,
+        env = "CREDENTIAL_OPERATOR_LEASE_NAME",
+        default_value = "credential-operator"
+    )]
+    pub lease_name: String,
+
+    /// The namespace of that Lease. That of the pod, or of the kubeconfig, when absent.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// By what this copy is known in that Lease, such as the name of its pod. One that is started again
+    /// under the same name goes on at once; two copies must never share one. A random one when absent.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_LEASE_IDENTITY")]
+    pub lease_identity: Option<String>,
+
+    /// For how many seconds that Lease is held without being renewed, which is how long another copy
+    /// waits before it takes over from one that has died.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_LEASE_DURATION_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=600))]
+    pub lease_duration_seconds: u64,
+
+    /// After which time, such as `10m`, a credential is given up that cannot be revoked because the
+    /// login is gone, in a namespace that is being deleted.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_GIVE_UP_AFTER", default_value = "10m", value_parser = positive)]
+    pub give_up_after: Duration,
+
     /// What is logged: error, warn, info, debug or trace, or a list such as `info,credential_operator=debug`.
     #[arg(long, env = "CREDENTIAL_OPERATOR_LOG", default_value = "info")]
     pub log: String,
@@ -96,4 +128,14 @@ impl RunArgs {
     pub fn pass_deadline(&self) -> Duration {
         Duration::from_secs(self.pass_deadline_seconds)
     }
+
+    /// How long a Lease is held without being renewed.
+    pub fn lease_duration(&self) -> Duration {
+        Duration::from_secs(self.lease_duration_seconds)
+    }
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let signed = crate::api::types::Duration::from(text).to_signed()?;
+    Duration::try_from(signed).map_err(|error| error.to_string())
 }

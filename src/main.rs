@@ -10,8 +10,8 @@ use clap::Parser;
 use credential_operator::{
     api::crd,
     args::{Cli, Command, LogFormat, RunArgs},
-    controller::{context::Settings, run::Operator},
-    server,
+    controller::{context::Settings, leader::Lease, run::Operator},
+    server::{self, Phase},
 };
 use kube::{Client, Config};
 use tokio::{
@@ -69,6 +69,7 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         .context("no cluster: neither a kubeconfig (KUBECONFIG or ~/.kube/config) nor a ServiceAccount was found")?;
     config.connect_timeout = Some(Duration::from_secs(10));
     let api_server = addresses(&config).await;
+    let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
     let listener = TcpListener::bind(args.listen)
         .await
@@ -79,7 +80,7 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         .context("the address of --listen cannot be read")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, %listening, "started");
 
-    let operator = Operator::new(client, settings(args, api_server));
+    let operator = Operator::new(client, settings(args, api_server, namespace));
     let (context, readiness) = (operator.context(), operator.readiness());
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
@@ -96,7 +97,7 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
         ended = &mut running => return ended.context("the operator has failed")?,
     }
     tracing::info!("shutting down; passes under way may end");
-    readiness.stopping();
+    readiness.enter(Phase::Stopping);
     stop.cancel();
     if tokio::time::timeout(GRACE, running).await.is_err() {
         tracing::warn!("some passes did not end in time; they are taken up at the next start");
@@ -106,8 +107,20 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(args: &RunArgs, api_server: Vec<IpAddr>) -> Settings {
+fn settings(args: &RunArgs, api_server: Vec<IpAddr>, own_namespace: String) -> Settings {
+    let lease = args.leader_election.then(|| Lease {
+        name: args.lease_name.clone(),
+        namespace: args.lease_namespace.clone().unwrap_or(own_namespace),
+        // Two copies must never share one.
+        identity: args
+            .lease_identity
+            .clone()
+            .unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        duration: args.lease_duration(),
+    });
     Settings {
+        lease,
+        give_up_after: args.give_up_after,
         namespaces: args.namespaces.clone(),
         provider_selector: args.provider_selector.clone(),
         concurrency: usize::from(args.concurrency),

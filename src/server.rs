@@ -19,7 +19,21 @@ use crate::{
 #[derive(Clone, Default)]
 pub struct Readiness {
     pending: Arc<Mutex<BTreeSet<String>>>,
-    stopping: Arc<Mutex<bool>>,
+    phase: Arc<Mutex<Phase>>,
+}
+
+/// Where the operator stands between its start and its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It has just been started.
+    #[default]
+    Starting,
+    /// Another copy acts, or may, and this one takes over when that ends.
+    StandingBy,
+    /// It acts, as soon as nothing is pending any more.
+    Acting,
+    /// It is about to end.
+    Stopping,
 }
 
 impl Readiness {
@@ -42,18 +56,28 @@ impl Readiness {
         }
     }
 
-    /// Says that the operator is about to end.
-    pub fn stopping(&self) {
-        *lock(&self.stopping) = true;
+    /// Says where the operator stands. From its end nothing leads back.
+    pub fn enter(&self, phase: Phase) {
+        let mut now = lock(&self.phase);
+        if *now != Phase::Stopping {
+            *now = phase;
+        }
     }
 
-    /// What is still pending, or nothing.
+    /// What is still pending, or nothing. A copy that stands by is ready: it is all that it should
+    /// be, and a roll-out that waited for more would never end.
     fn answer(&self) -> (StatusCode, String) {
-        if *lock(&self.stopping) {
-            return (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "shutting down\n".to_owned(),
-            );
+        let unready = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
+        match *lock(&self.phase) {
+            Phase::Starting => return unready("waiting for the lease to be found\n"),
+            Phase::Stopping => return unready("shutting down\n"),
+            Phase::StandingBy => {
+                return (
+                    StatusCode::OK,
+                    "standing by until the lease is free\n".to_owned(),
+                );
+            }
+            Phase::Acting => {}
         }
         let pending = lock(&self.pending);
         if pending.is_empty() {

@@ -7,6 +7,14 @@ pub const LOGIN_FOR: &str = "credential-operator.dev/login-for";
 /// On a `CredentialRequest`, set by people: any new value asks for a new credential, once.
 pub const ROTATE: &str = "credential-operator.dev/rotate";
 
+/// On a `CredentialRequest`, set by people after a leak: any new value asks for a new credential, and
+/// for all older ones to be revoked at once, without overlap.
+pub const REVOKE_RETIRING: &str = "credential-operator.dev/revoke-retiring";
+
+/// On a `CredentialRequest`, set by people: the ids of credentials, separated by spaces, that are
+/// given up knowingly: they are not revoked, and nobody waits for them.
+pub const ABANDON: &str = "credential-operator.dev/abandon";
+
 /// On a Secret that exists already, set by whoever owns it: the name of the `CredentialRequest` in
 /// the same namespace that may take it over.
 pub const ADOPT_BY: &str = "credential-operator.dev/adopt-by";
@@ -44,6 +52,18 @@ pub const ASKED: &str = "credential-operator.dev/asked";
 /// On a published Secret: the value that the request's annotation `rotate` had when the credential
 /// was issued, so that a rotation is carried out once.
 pub const ROTATION: &str = "credential-operator.dev/rotation";
+
+/// On a published Secret: the value that the request's annotation `revoke-retiring` had when the
+/// credential was issued.
+pub const LEAK: &str = "credential-operator.dev/revoked-retiring";
+
+/// On a published Secret: a digest of what the provider adds to the credential, such as the address
+/// of the S3 API, so that a change of that is noticed. Absent where there is nothing.
+pub const LAYOUT: &str = "credential-operator.dev/layout";
+
+/// On a published Secret whose request has `deletionPolicy: Retain`: it has no owner reference, and
+/// belongs to the request all the same.
+pub const RETAINED: &str = "credential-operator.dev/retained";
 
 /// On a published Secret: the keys that the operator wrote, separated by commas. Keys that it no
 /// longer writes are removed by this list; all other keys are left alone.

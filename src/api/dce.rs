@@ -3,28 +3,10 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reference::{CaBundleRef, SECRET_KEY, SecretRef};
-
-// An endpoint's rules take turns, so that each defect is told once and in words that fit it. No rule
-// uses `url()`: it ends with an error of its own where a text is no URL, which helps nobody.
-
-/// Something, `://`, and something.
-const IS_ABSOLUTE: &str = "self.matches('^[a-zA-Z][-+.a-zA-Z0-9]*://.')";
-
-/// Of what is absolute: the right scheme, in lower case.
-const HAS_SCHEME: &str =
-    "!self.matches('^[a-zA-Z][-+.a-zA-Z0-9]*://.') || self.matches('^https?://')";
-
-/// Of what has the right scheme and none of the forbidden parts: a host name, an IPv4 address or an
-/// IPv6 address in brackets; a port from 1 to 65535; a path of unreserved characters (RFC 3986)
-/// without segments that begin with a dot: what a server behind a proxy makes of anything else cannot
-/// be told, and consent to an endpoint is consent to a path.
-const HAS_FORM: &str = concat!(
-    "!self.matches('^https?://.') || self.matches('[@?#]') || self.matches('^https?://",
-    "([a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?([.][a-zA-Z0-9_]([-a-zA-Z0-9_]*[a-zA-Z0-9_])?)*[.]?|[[][0-9a-fA-F:.]+[]])",
-    "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
-    "(/[-a-zA-Z0-9_~][-a-zA-Z0-9._~]*)*/?$')",
-);
+use super::{
+    endpoint::{HAS_FORM, HAS_NO_QUERY, HAS_NO_USER, HAS_SCHEME, IS_ABSOLUTE, STAYS, Tls},
+    reference::{SECRET_KEY, SecretRef},
+};
 
 /// How to reach a DaoCloud Enterprise 5.0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -40,12 +22,12 @@ pub struct DceProvider {
     /// another; declare a new provider instead.
     #[schemars(length(max = 1024))]
     #[x_kube(
-        validation = (IS_ABSOLUTE, "must be an absolute URL such as https://dce.example.com"),
-        validation = (HAS_SCHEME, "must start with https:// (or with http:// together with allowHTTP: true)"),
-        validation = ("!self.contains('@')", "must not hold a user name or password; the login belongs into the Secret that auth names"),
-        validation = ("!self.contains('?') && !self.contains('#')", "must not hold a query or a fragment"),
-        validation = (HAS_FORM, "must be a host with a port and a path where needed, and nothing else: no spaces, no special characters"),
-        validation = ("self == oldSelf", "cannot be changed; declare a new provider for another system"),
+        validation = IS_ABSOLUTE,
+        validation = HAS_SCHEME,
+        validation = HAS_NO_USER,
+        validation = HAS_NO_QUERY,
+        validation = HAS_FORM,
+        validation = STAYS,
     )]
     pub endpoint: String,
     /// Accept an endpoint with `http://`. The key pair and every token then cross the network
@@ -57,22 +39,6 @@ pub struct DceProvider {
     pub tls: Option<Tls>,
     /// What the operator logs in with.
     pub auth: DceAuth,
-}
-
-/// How a server's certificate is checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = Rule::new("!(has(self.caBundleSecretRef) && has(self.insecureSkipVerify) && self.insecureSkipVerify)").message("set either caBundleSecretRef or insecureSkipVerify, not both"),
-)]
-pub struct Tls {
-    /// The Secret with the PEM certificates of the authorities to trust, instead of the public ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_bundle_secret_ref: Option<CaBundleRef>,
-    /// Do not check the server's certificate at all: whoever is on the network path can read the
-    /// login. The provider carries a condition `Insecure` as long as this is set. False when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub insecure_skip_verify: Option<bool>,
 }
 
 /// What the operator logs in to DCE with.

@@ -8,6 +8,8 @@ pub mod annotations;
 pub mod condition;
 pub mod crd;
 pub mod dce;
+pub mod endpoint;
+pub mod keystone;
 pub mod provider;
 pub mod reason;
 pub mod reference;
@@ -24,6 +26,12 @@ pub const GROUP: &str = "credential-operator.dev";
 
 /// The version of all kinds.
 pub const VERSION: &str = "v1alpha1";
+
+/// The finalizer of requests whose credentials have to be revoked before they go.
+pub const REVOKE_FINALIZER: &str = "credential-operator.dev/revoke";
+
+/// The finalizer of providers that are still needed to revoke credentials.
+pub const IN_USE_FINALIZER: &str = "credential-operator.dev/in-use";
 
 /// The field manager under which the operator writes, the same for every verb.
 ///

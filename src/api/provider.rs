@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dce::{DceGrant, DceProvider},
+    keystone::{KeystoneGrant, KeystoneProvider},
     reason::Reason,
 };
 
@@ -26,6 +27,9 @@ macro_rules! provider_kind {
             /// A DaoCloud Enterprise 5.0.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub dce: Option<DceProvider>,
+            /// An OpenStack Keystone.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub keystone: Option<KeystoneProvider>,
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +44,7 @@ macro_rules! provider_kind {
             fn from(spec: $spec) -> Self {
                 ProviderSpec {
                     dce: spec.dce,
+                    keystone: spec.keystone,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
                 }
@@ -67,8 +72,8 @@ provider_kind!(
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )]
     #[x_kube(
-        validation = Rule::new("has(self.dce)").message("name the system, exactly one of: dce"),
-        validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the system cannot be changed; declare a new provider"),
+        validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
+        validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
         validation = Rule::new("!has(self.dce) || has(self.dce.auth.keyPair.secretRef.namespace)")
             .message("required in a ClusterCredentialProvider")
             .field_path(".dce.auth.keyPair.secretRef.namespace")
@@ -76,6 +81,18 @@ provider_kind!(
         validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || has(self.dce.tls.caBundleSecretRef.namespace)")
             .message("required in a ClusterCredentialProvider")
             .field_path(".dce.tls.caBundleSecretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.password) || has(self.keystone.auth.password.secretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".keystone.auth.password.secretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.applicationCredential) || has(self.keystone.auth.applicationCredential.secretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".keystone.auth.applicationCredential.secretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.tls) || !has(self.keystone.tls.caBundleSecretRef) || has(self.keystone.tls.caBundleSecretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".keystone.tls.caBundleSecretRef.namespace")
             .reason(Reason::FieldValueRequired),
         validation = Rule::new("!has(self.allow) || self.allow.all(g, has(g.namespaces))")
             .message("each grant of a ClusterCredentialProvider says for which namespaces it is (namespaces: {} for all)")
@@ -105,14 +122,23 @@ provider_kind!(
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )]
     #[x_kube(
-        validation = Rule::new("has(self.dce)").message("name the system, exactly one of: dce"),
-        validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the system cannot be changed; declare a new provider"),
+        validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
+        validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
         validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair.secretRef.namespace)")
             .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
             .field_path(".dce.auth.keyPair.secretRef.namespace"),
         validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || !has(self.dce.tls.caBundleSecretRef.namespace)")
             .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
             .field_path(".dce.tls.caBundleSecretRef.namespace"),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.password) || !has(self.keystone.auth.password.secretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".keystone.auth.password.secretRef.namespace"),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.applicationCredential) || !has(self.keystone.auth.applicationCredential.secretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".keystone.auth.applicationCredential.secretRef.namespace"),
+        validation = Rule::new("!has(self.keystone) || !has(self.keystone.tls) || !has(self.keystone.tls.caBundleSecretRef) || !has(self.keystone.tls.caBundleSecretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".keystone.tls.caBundleSecretRef.namespace"),
         validation = Rule::new("!has(self.allow) || self.allow.all(g, !has(g.namespaces))")
             .message("the grants of a CredentialProvider are for its own namespace; leave out namespaces")
             .field_path(".allow"),
@@ -126,6 +152,8 @@ provider_kind!(
 pub struct ProviderSpec {
     /// A DaoCloud Enterprise 5.0.
     pub dce: Option<DceProvider>,
+    /// An OpenStack Keystone.
+    pub keystone: Option<KeystoneProvider>,
     /// Who may ask for what.
     pub allow: Vec<Grant>,
     /// How much the provider is asked at most.
@@ -136,7 +164,7 @@ pub struct ProviderSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.dce)").message("name what is allowed, one of: dce"),
+    validation = Rule::new("has(self.dce) || has(self.keystone)").message("name what is allowed, one of: dce, keystone"),
 )]
 pub struct Grant {
     /// The namespaces, by their labels; `{}` means all. The label `kubernetes.io/metadata.name`
@@ -148,6 +176,9 @@ pub struct Grant {
     /// What they may ask a DCE for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dce: Option<DceGrant>,
+    /// What they may ask a Keystone for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keystone: Option<KeystoneGrant>,
 }
 
 /// A label selector of which only such are accepted that mean something: one that cannot be read
@@ -198,6 +229,7 @@ fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// Calls per second, 1 to 10000; 20 when absent. Up to as many at once after a quiet second.
+    /// Logins count as calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 10000").message("must be from 1 to 10000"))]
     pub requests_per_second: Option<i32>,
@@ -230,7 +262,7 @@ fn positive(value: Option<i32>, default: u32) -> u32 {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderStatus {
-    /// `Ready`, and `Insecure` where the connection is.
+    /// `Ready`, `Reconciling`, `Stalled`, and `Insecure` where the connection is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that this status speaks of; -1 before the first pass.

@@ -54,6 +54,12 @@ reasons! {
     Undecodable => "Apply the object anew with the CRDs of this version.",
     /// The provider that the request names is not there.
     ProviderNotFound => "Create it, or correct spec.providerRef.",
+    /// The provider is being deleted and issues nothing any more.
+    ProviderTerminating => "Create a request that names another provider, and delete this one.",
+    /// The provider is being deleted and waits for requests whose credentials have to be revoked.
+    InUse => "Delete the requests that the message names; their credentials are revoked, and then the provider goes.",
+    /// The request is being deleted, and its credentials are being revoked.
+    Revoking => "Nothing to do; what keeps it waiting, if anything does, is in the message.",
     /// No grant of the provider allows what the request asks for.
     NotAllowed => "The cluster operator adds a grant to the provider's spec.allow, or the request asks for less.",
     /// The Secret exists and does not belong to the request.
@@ -82,6 +88,10 @@ reasons! {
     LoginWorks => "Nothing to do.",
     /// The provider refused the login.
     LoginRefused => "Correct the login Secret; it is picked up at once. Until then it is tried about every half hour, so that no account gets locked.",
+    /// The login works, but not for what the request names.
+    ScopeRefused => "Correct the project that the request names, or give the login a role in it.",
+    /// Credentials by the names that are derived for the request exist and belong to somebody else.
+    IdentityTaken => "Create the request anew under another name, and find out who made the credentials that the message names.",
     /// The login works, but may not do this.
     Forbidden => "Give the login the right, or use another login.",
     /// The provider refuses more credentials.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     dce::DceCredential,
+    keystone::KeystoneCredential,
     reason::Reason,
     reference::{ProviderRef, SECRET_NAME},
     types::Duration,
@@ -40,8 +41,8 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.dce)").message("name what to ask for, exactly one of: dce"),
-    validation = Rule::new("has(self.dce) == has(oldSelf.dce)").message("the kind of credential cannot be changed; create another request"),
+    validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name what to ask for, exactly one of: dce, keystone"),
+    validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the kind of credential cannot be changed; create another request"),
 )]
 pub struct CredentialRequestSpec {
     /// The provider to ask. Cannot be changed; create another request instead.
@@ -50,12 +51,18 @@ pub struct CredentialRequestSpec {
     /// A credential of DaoCloud Enterprise 5.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dce: Option<DceCredential>,
+    /// A credential of OpenStack Keystone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keystone: Option<KeystoneCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,
-    /// When the credential is replaced.
+    /// When the credential is replaced, and what becomes of the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal: Option<Renewal>,
+    /// What becomes of the credential when the request is deleted; `Revoke` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Do nothing for this request while this is true: what is published stays as it is and is
     /// neither repaired nor renewed. False when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +81,18 @@ pub struct SecretTarget {
     pub name: Option<String>,
 }
 
-/// When the credential is replaced.
+/// What becomes of a credential when its request is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// It is revoked where the provider can do that, and the Secret goes.
+    Revoke,
+    /// It stays, and so does the Secret, which belongs to nobody from then on. To that end the
+    /// Secret carries no owner reference as long as this is set. Credentials that were replaced
+    /// before are revoked all the same.
+    Retain,
+}
+
+/// When the credential is replaced, and what becomes of the old one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Renewal {
@@ -86,6 +104,15 @@ pub struct Renewal {
     /// Replace the credential at this age even though it would be valid for longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_every: Option<Duration>,
+    /// How long a replaced credential goes on working after its successor was published, so that
+    /// workloads can take that up; `15m` when absent. Ends early when the old one expires. Only where
+    /// the provider can revoke: a token is left to expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Duration>,
+    /// Prove the published credential again this often, and replace it when the provider does not
+    /// know it any more. Never when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_every: Option<Duration>,
 }
 
 /// What the operator knows about a request. A hint for people and for the operator's next start;
@@ -93,7 +120,8 @@ pub struct Renewal {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialRequestStatus {
-    /// `Ready`, `Reconciling`, `Stalled` and `RenewalFailing`.
+    /// `Ready`, `Reconciling`, `Stalled`, `RenewalFailing`, and `RevocationFailing` where the kind of
+    /// credential can be revoked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The generation of the spec that this status speaks of; -1 before the first pass.
@@ -120,10 +148,17 @@ pub struct CredentialRequestStatus {
     /// The value of the annotation `credential-operator.dev/rotate` that was last carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated: Option<String>,
+    /// The value of the annotation `credential-operator.dev/revoke-retiring` that was last carried
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_retiring: Option<String>,
     /// The last attempt, when it failed. Survives a restart of the operator, so that nothing is
     /// tried more often because of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureRecord>,
+    /// The last attempt to revoke a credential, when it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_failure: Option<FailureRecord>,
 }
 
 /// One credential of a request.
@@ -140,11 +175,15 @@ pub struct CredentialRecord {
     pub owner: Option<String>,
     /// Where it stands in its life.
     pub state: CredentialState,
-    /// When it was issued.
-    pub issued_at: Timestamp,
+    /// When it was issued; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
     /// When it expires; absent when it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When it is revoked, for one that was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_after: Option<Timestamp>,
 }
 
 /// Where a credential stands in its life.
@@ -152,6 +191,8 @@ pub struct CredentialRecord {
 pub enum CredentialState {
     /// It is the one in the Secret.
     Current,
+    /// It was replaced and still works.
+    Retiring,
 }
 
 /// What the operator does next for a request.
@@ -161,6 +202,10 @@ pub enum NextAction {
     Renew,
     /// Replace the credential because its age says so.
     Rotate,
+    /// Prove the credential again.
+    Verify,
+    /// Revoke a credential that was replaced.
+    Revoke,
     /// Try again what failed.
     Retry,
 }

@@ -8,6 +8,8 @@ use url::Url;
 use super::{
     ProviderSpec, Reason,
     dce::MAX_CYCLE,
+    endpoint::Tls,
+    keystone::KeystoneGrant,
     provider::{GRANTS, Grant},
     request::CredentialRequestSpec,
 };
@@ -40,7 +42,7 @@ pub fn endpoint(field: &str, text: &str, allow_http: bool) -> Result<Url, Refusa
         .ok_or_else(|| {
             invalid(
                 field,
-                "must be an absolute URL such as https://dce.example.com",
+                "must be an absolute URL such as https://cloud.example.com",
             )
         })?;
     if url.scheme() == "http" && !allow_http {
@@ -129,6 +131,26 @@ pub fn secret_key(field: &str, key: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
+/// Checks how a server's certificate is checked.
+///
+/// # Errors
+/// `InvalidSpec` with the field and what is wrong with it.
+pub fn tls(field: &str, tls: &Tls) -> Result<(), Refusal> {
+    let Some(ca) = &tls.ca_bundle_secret_ref else {
+        return Ok(());
+    };
+    if tls.insecure_skip_verify == Some(true) {
+        return Err(invalid(
+            field,
+            "set either caBundleSecretRef or insecureSkipVerify, not both",
+        ));
+    }
+    let field = format!("{field}.caBundleSecretRef");
+    secret_name(&format!("{field}.name"), &ca.name)?;
+    namespace(&format!("{field}.namespace"), ca.namespace.as_deref())?;
+    secret_key(&format!("{field}.key"), ca.key.as_deref())
+}
+
 /// Checks what is the same for providers of all systems.
 ///
 /// # Errors
@@ -175,8 +197,14 @@ fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
             ));
         }
     }
+    if grant.dce.is_none() && grant.keystone.is_none() {
+        return Err(invalid(field, "name what is allowed, one of: dce, keystone"));
+    }
+    if let Some(keystone) = &grant.keystone {
+        keystone_grant(&format!("{field}.keystone"), keystone)?;
+    }
     let Some(dce) = &grant.dce else {
-        return Err(invalid(field, "name what is allowed, one of: dce"));
+        return Ok(());
     };
     if dce.kinds.is_empty() {
         return Err(invalid(
@@ -189,6 +217,43 @@ fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
         dce.max_cycle.map(i32::from),
         1..=i32::from(MAX_CYCLE),
     )
+}
+
+fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
+    for (name, is_empty) in [
+        ("kinds", grant.kinds.is_empty()),
+        ("projects", grant.projects.is_empty()),
+        ("roles", grant.roles.is_empty()),
+    ] {
+        if is_empty {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "must have at least one entry",
+            ));
+        }
+    }
+    let patterns = grant
+        .projects
+        .iter()
+        .map(|pattern| ("projects", pattern))
+        .chain(
+            grant
+                .users
+                .iter()
+                .flatten()
+                .map(|pattern| ("users", pattern)),
+        );
+    for (name, pattern) in patterns {
+        let named = pattern.name.is_some();
+        let domains = usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
+        if named == pattern.id.is_some() || domains != usize::from(named) {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "state either id, or name with one of domain and domainID",
+            ));
+        }
+    }
+    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
 }
 
 fn within(field: &str, value: Option<i32>, range: RangeInclusive<i32>) -> Result<(), Refusal> {

@@ -1,23 +1,45 @@
 //! How much a provider is asked: calls per second and calls at a time, shared by all its requests.
 //!
-//! Nobody waits in here. Who does not get a place at once stands in a queue, ordered by urgency,
-//! and is woken when it is its turn; its place is then kept for it for a while.
+//! No pass waits in here. Who does not get a place at once stands in a queue, ordered by urgency,
+//! and is woken when it is its turn; its place is then kept for it for a while. Who has one waits for
+//! the rate before each further call.
+//!
+//! A provider that does not answer several times in a row is left alone for a while, then asked by
+//! one call at a time until it answers again: a circuit breaker.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use super::{key::RequestKey, lock};
-use crate::{api::provider, clock, plan::Urgency};
+use futures::future::BoxFuture;
+use jiff::SignedDuration;
+
+use super::{key::RequestKey, leader::Leadership, lock};
+use crate::{
+    api::{Reason, provider},
+    clock,
+    plan::{Failure, Urgency},
+    providers::http::{Turns, failed},
+};
 
 /// How long a place is kept for a request that was woken.
 const KEPT: Duration = Duration::from_secs(10);
+/// How long a call waits for its turn before it is given up: whoever has a place keeps others out.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// So many calls in a row without an answer open the breaker.
+const OUTAGES: u32 = 5;
+/// For how long it opens at most; a second at first, and twice as long each time.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(60);
 
 /// The budget of one provider.
 pub struct Budget {
     inner: Mutex<Inner>,
+    leadership: Leadership,
     wake: Box<dyn Fn(&RequestKey) + Send + Sync>,
 }
 
@@ -32,21 +54,29 @@ struct Inner {
     /// The provider asked to be left alone until then.
     paused_until: Instant,
     queue: BTreeMap<(Urgency, u64), RequestKey>,
-    places: HashMap<RequestKey, (Urgency, u64)>,
+    in_queue: HashMap<RequestKey, (Urgency, u64)>,
     kept: HashMap<RequestKey, Instant>,
     arrivals: u64,
     alarm: Option<Instant>,
+    /// How many calls in a row had no answer.
+    outages: u32,
 }
 
 /// The right to make calls, one at a time. Given back when dropped.
 pub struct Permit {
     budget: Arc<Budget>,
+    /// The first call was accounted for when the permit was given.
+    prepaid: AtomicBool,
 }
+
+/// For the few calls that belong to no request: they wait for the rate alone.
+pub struct Passerby(Arc<Budget>);
 
 impl Budget {
     /// A budget. `wake` is called with a request whose turn it is.
     pub fn new(
         limits: &provider::Budget,
+        leadership: Leadership,
         wake: impl Fn(&RequestKey) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let now = clock::monotonic();
@@ -58,11 +88,13 @@ impl Budget {
                 spent_until: now,
                 paused_until: now,
                 queue: BTreeMap::new(),
-                places: HashMap::new(),
+                in_queue: HashMap::new(),
                 kept: HashMap::new(),
                 arrivals: 0,
                 alarm: None,
+                outages: 0,
             }),
+            leadership,
             wake: Box::new(wake),
         })
     }
@@ -108,6 +140,7 @@ impl Budget {
         if granted {
             Ok(Permit {
                 budget: Arc::clone(self),
+                prepaid: AtomicBool::new(true),
             })
         } else {
             self.advance();
@@ -135,6 +168,76 @@ impl Budget {
         inner.paused_until = inner.paused_until.max(clock::monotonic() + length);
     }
 
+    /// For calls that belong to no request.
+    pub fn passerby(self: &Arc<Self>) -> Passerby {
+        Passerby(Arc::clone(self))
+    }
+
+    /// Whether the provider is left alone because it does not answer.
+    pub fn is_open(&self) -> bool {
+        lock(&self.inner).is_open()
+    }
+
+    /// Waits for the rate, and accounts for a call.
+    async fn turn(&self) -> Result<(), Failure> {
+        let until = {
+            let now = clock::monotonic();
+            let mut inner = lock(&self.inner);
+            let from = inner.rate_allows_at(now).max(inner.paused_until).max(now);
+            let wait = from.saturating_duration_since(now);
+            if wait > LONGEST_TURN {
+                let reason = match inner.is_open() {
+                    true => Reason::ProviderUnavailable,
+                    false => Reason::RateLimited,
+                };
+                return Err(Failure {
+                    retry_after: SignedDuration::try_from(wait).ok(),
+                    ..failed(reason, "the provider is left alone for a while")
+                });
+            }
+            inner.spend(now);
+            from
+        };
+        tokio::time::sleep_until(until.into()).await;
+        self.led()
+    }
+
+    /// Right before a call: whoever does not lead any more makes none.
+    fn led(&self) -> Result<(), Failure> {
+        if self.leadership.may_act() {
+            Ok(())
+        } else {
+            Err(failed(
+                Reason::InternalError,
+                "this copy of the operator does not act any more",
+            ))
+        }
+    }
+
+    fn answered(self: &Arc<Self>, answered: bool) {
+        let now = clock::monotonic();
+        let mut inner = lock(&self.inner);
+        if answered {
+            let was_open = inner.is_open();
+            inner.outages = 0;
+            drop(inner);
+            if was_open {
+                self.advance();
+            }
+            return;
+        }
+        // What was under way when it opened says nothing new.
+        if inner.is_open() && now < inner.paused_until {
+            return;
+        }
+        inner.outages = inner.outages.saturating_add(1);
+        if inner.is_open() {
+            let times = (inner.outages - OUTAGES).min(16);
+            let pause = Duration::from_secs(1 << times).min(LONGEST_OUTAGE);
+            inner.paused_until = inner.paused_until.max(now + pause);
+        }
+    }
+
     /// How many requests are waiting.
     pub fn waiting(&self) -> usize {
         lock(&self.inner).queue.len()
@@ -150,7 +253,7 @@ impl Budget {
             let Some((_, request)) = inner.queue.pop_first() else {
                 break;
             };
-            inner.places.remove(&request);
+            inner.in_queue.remove(&request);
             inner.start(now);
             inner.kept.insert(request.clone(), now + KEPT);
             turn.push(request);
@@ -179,8 +282,17 @@ impl Budget {
 }
 
 impl Inner {
+    fn is_open(&self) -> bool {
+        self.outages >= OUTAGES
+    }
+
+    /// How many calls may be under way now: one, to see whether the provider is back.
+    fn places(&self) -> u32 {
+        if self.is_open() { 1 } else { self.concurrency }
+    }
+
     fn may_start(&self, now: Instant) -> bool {
-        self.under_way < self.concurrency
+        self.under_way < self.places()
             && now >= self.rate_allows_at(now)
             && now >= self.paused_until
     }
@@ -206,7 +318,7 @@ impl Inner {
             return None;
         }
         let late = self.kept.values().min().copied();
-        let free = (!self.queue.is_empty() && self.under_way < self.concurrency)
+        let free = (!self.queue.is_empty() && self.under_way < self.places())
             .then(|| self.rate_allows_at(now).max(self.paused_until));
         [late, free]
             .into_iter()
@@ -228,30 +340,47 @@ impl Inner {
     }
 
     fn enqueue(&mut self, request: &RequestKey, urgency: Urgency) {
-        match self.places.get(request) {
+        match self.in_queue.get(request) {
             Some((old, _)) if *old == urgency => {}
             _ => {
                 self.leave_queue(request);
                 self.arrivals += 1;
                 self.queue.insert((urgency, self.arrivals), request.clone());
-                self.places
+                self.in_queue
                     .insert(request.clone(), (urgency, self.arrivals));
             }
         }
     }
 
     fn leave_queue(&mut self, request: &RequestKey) {
-        if let Some(place) = self.places.remove(request) {
+        if let Some(place) = self.in_queue.remove(request) {
             self.queue.remove(&place);
         }
     }
 }
 
-impl Permit {
-    /// Accounts for one more call under the same permit, such as the proof after the issue. It goes
-    /// ahead even when the rate is spent; who comes next waits longer.
-    pub fn one_more(&self) {
-        lock(&self.budget.inner).spend(clock::monotonic());
+impl Turns for Permit {
+    fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            if self.prepaid.swap(false, Ordering::Relaxed) {
+                return self.budget.led();
+            }
+            self.budget.turn().await
+        })
+    }
+
+    fn answered(&self, answered: bool) {
+        self.budget.answered(answered);
+    }
+}
+
+impl Turns for Passerby {
+    fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(self.0.turn())
+    }
+
+    fn answered(&self, answered: bool) {
+        self.0.answered(answered);
     }
 }
 
@@ -275,7 +404,9 @@ mod tests {
             concurrency: Some(concurrency),
         };
         (
-            Budget::new(&limits, move |key| drop(sender.send(key.clone()))),
+            Budget::new(&limits, Leadership::new(None), move |key| {
+                drop(sender.send(key.clone()));
+            }),
             receiver,
         )
     }
@@ -307,9 +438,12 @@ mod tests {
     async fn what_expires_first_goes_first_and_routine_waits() {
         let (budget, mut woken) = budget(1000, 1);
         let busy = budget.acquire(&key("busy"), Urgency::New).unwrap();
-        let at = |second| Urgency::Expiring(jiff::Timestamp::from_second(second).unwrap());
+        let second = |second| jiff::Timestamp::from_second(second).unwrap();
+        let at = |time| Urgency::Expiring(second(time));
+        let routine = |time| Urgency::Routine(second(time));
         for (name, urgency) in [
-            ("routine", Urgency::Routine),
+            ("routine", routine(30)),
+            ("sooner", routine(20)),
             ("new", Urgency::New),
             ("late", at(20)),
             ("soon", at(10)),
@@ -317,9 +451,9 @@ mod tests {
             assert!(budget.acquire(&key(name), urgency).is_err());
         }
         drop(busy);
-        for name in ["soon", "late", "new", "routine"] {
+        for name in ["soon", "late", "new", "sooner", "routine"] {
             assert_eq!(woken.recv().await, Some(key(name)));
-            drop(budget.acquire(&key(name), Urgency::Routine).unwrap());
+            drop(budget.acquire(&key(name), Urgency::New).unwrap());
         }
     }
 
@@ -331,6 +465,42 @@ mod tests {
             .count();
         assert_eq!(at_once, 10);
         assert!(woken.recv().await.is_some(), "the queue moves by itself");
+    }
+
+    #[tokio::test]
+    async fn further_calls_of_one_permit_wait_for_the_rate_as_well() {
+        let (budget, _woken) = budget(50, 100);
+        let begun = clock::monotonic();
+        let permit = budget.acquire(&key("a"), Urgency::New).unwrap();
+        for _ in 0..70 {
+            permit.next().await.unwrap();
+        }
+        // Fifty at once, then fifty a second.
+        let took = begun.elapsed();
+        assert!(took > Duration::from_millis(350), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_does_not_answer_is_left_alone_and_then_asked_by_one_call() {
+        let (budget, mut woken) = budget(1000, 8);
+        let permits: Vec<_> = (0..8)
+            .map(|i| budget.acquire(&key(&i.to_string()), Urgency::New).unwrap())
+            .collect();
+        for permit in &permits {
+            permit.answered(false);
+        }
+        assert!(budget.is_open());
+        drop(permits);
+        let begun = clock::monotonic();
+        assert!(budget.acquire(&key("a"), Urgency::New).is_err());
+        assert!(budget.acquire(&key("b"), Urgency::New).is_err());
+        assert_eq!(woken.recv().await, Some(key("a")));
+        assert!(begun.elapsed() > Duration::from_millis(900), "a second at first");
+        let probe = budget.acquire(&key("a"), Urgency::New).unwrap();
+        assert!(woken.try_recv().is_err(), "one call at a time");
+        probe.answered(true);
+        assert_eq!(woken.recv().await, Some(key("b")), "it is back");
+        assert!(!budget.is_open());
     }
 
     #[tokio::test]

@@ -30,6 +30,11 @@ pub struct Settings {
     pub api_server: Vec<IpAddr>,
     /// Whether the proxy variables of the environment are heeded.
     pub proxy_from_env: bool,
+    /// After which time a credential whose login is gone is given up, in a namespace that is being
+    /// deleted.
+    pub give_up_after: Duration,
+    /// The Lease that the copy holds that acts; none when this is the only one.
+    pub lease: Option<super::leader::Lease>,
     /// A request at which a pass panics; only in builds for tests.
     pub panic_at: Option<String>,
 }
@@ -51,8 +56,10 @@ pub struct Context {
     pub memory: Memory,
     /// The providers.
     pub links: Links,
-    /// The labels of namespaces.
+    /// The labels of namespaces, and which of them are being deleted.
     pub namespaces: Namespaces,
+    /// Whether this operator is the one that acts.
+    pub leadership: super::leader::Leadership,
     /// Figures for people.
     pub metrics: Metrics,
     /// Where events go.

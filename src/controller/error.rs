@@ -11,6 +11,9 @@ pub enum PassError {
     /// The namespace is being deleted, and the request goes with it.
     #[error("the namespace is being deleted")]
     NamespaceTerminating,
+    /// Another copy of the operator acts by now.
+    #[error("this copy does not act any more")]
+    NotLeading,
     /// The API server failed.
     #[error("API server: {}", brief(.0))]
     Api(kube::Error),

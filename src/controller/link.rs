@@ -9,13 +9,14 @@ use std::{
 use super::{
     budget::Budget,
     key::{ProviderKey, RequestKey, SecretKey},
+    leader::Leadership,
     lock,
 };
 use crate::{
-    api::{ProviderSpec, ProviderStatus, Reason, provider::LoginRecord},
+    api::{self, ProviderSpec, ProviderStatus, Reason, provider::LoginRecord},
     clock,
-    plan::{Failure, Gate, NotReady},
-    providers::Connection,
+    plan::{Access, Failure, Gate, NotReady, Refusal},
+    providers::{Connection, Layout, System},
 };
 
 /// A provider object of either kind, as it was last seen.
@@ -33,6 +34,19 @@ pub struct Declared {
     pub spec: Result<ProviderSpec, String>,
     /// Its status.
     pub status: ProviderStatus,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+impl Declared {
+    /// Whether its deletion waits for the requests that need it.
+    pub fn is_held(&self) -> bool {
+        self.finalizers
+            .iter()
+            .any(|finalizer| finalizer == api::IN_USE_FINALIZER)
+    }
 }
 
 /// One provider.
@@ -46,6 +60,15 @@ struct State {
     declared: Arc<Declared>,
     /// Where the last pass over the provider came to, and for which generation and UID.
     settled: Option<(String, i64, Usability)>,
+    /// The last connection that could be used, with the versions of what it was made with: what it has
+    /// of sessions outlives the loss of its login.
+    last: Option<(Arc<Connection>, String)>,
+    /// The certificates to trust, as they were read last.
+    ca_pem: Option<Vec<u8>>,
+    /// What the provider adds to each Secret, with its digest, as far as that is known.
+    layout: Option<Arc<(Layout, Option<String>)>>,
+    /// A request waits for the provider to be held.
+    hold: bool,
     /// Something that the provider depends on has changed, and was not looked at yet.
     stale: bool,
     login: Option<LoginRecord>,
@@ -63,8 +86,34 @@ pub enum Usability {
         /// The versions of what it is made with.
         inputs: String,
     },
+    /// It can for as long as a session lives, although its login is lost.
+    Lingering {
+        /// The connection with the session.
+        connection: Arc<Connection>,
+        /// The versions of what it was made with.
+        inputs: String,
+        /// What is wrong with the login.
+        not_ready: NotReady,
+    },
     /// It cannot.
     NotReady(NotReady),
+}
+
+impl Usability {
+    /// What requests have to know of it, to compare: when it is tried again concerns nobody but the
+    /// pass that does so.
+    fn gist(&self) -> (Option<&str>, Option<(Reason, &str)>) {
+        fn gist(not_ready: &NotReady) -> (Reason, &str) {
+            (not_ready.reason, &not_ready.message)
+        }
+        match self {
+            Usability::Usable { inputs, .. } => (Some(inputs), None),
+            Usability::Lingering {
+                inputs, not_ready, ..
+            } => (Some(inputs), Some(gist(not_ready))),
+            Usability::NotReady(not_ready) => (None, Some(gist(not_ready))),
+        }
+    }
 }
 
 impl Link {
@@ -89,6 +138,22 @@ impl Link {
                 // It was tried a moment ago; the pass over the provider is about to say how it went.
                 _ => (Gate::Checking, None),
             },
+            Some((
+                _,
+                _,
+                Usability::Lingering {
+                    connection,
+                    inputs,
+                    not_ready,
+                },
+            )) => {
+                if connection.has_living_session() {
+                    let inputs = inputs.clone();
+                    (Gate::Open { inputs }, Some(Arc::clone(connection)))
+                } else {
+                    (Gate::NotReady(not_ready.clone()), None)
+                }
+            }
             Some((_, _, Usability::NotReady(not_ready))) => {
                 (Gate::NotReady(not_ready.clone()), None)
             }
@@ -96,24 +161,88 @@ impl Link {
         }
     }
 
+    /// Whether something can be revoked now, which neither grants nor a deletion keep anybody from.
+    pub fn access(&self) -> (Access, Option<Arc<Connection>>) {
+        let (gate, connection) = self.gate();
+        match gate {
+            Gate::Open { inputs } => (Access::Open { inputs }, connection),
+            Gate::Checking => (Access::Checking, None),
+            Gate::Refused(obstacle) => {
+                let closed = Access::Closed {
+                    obstacle,
+                    login_is_gone: false,
+                };
+                (closed, None)
+            }
+            Gate::NotReady(not_ready) => {
+                let login_is_gone = matches!(
+                    not_ready.reason,
+                    Reason::LoginSecretNotFound | Reason::LoginKeyNotFound
+                );
+                let closed = Access::Closed {
+                    obstacle: Refusal::new(not_ready.reason, not_ready.message),
+                    login_is_gone,
+                };
+                (closed, None)
+            }
+        }
+    }
+
     /// Notes where a pass over the provider came to. Says whether that is news to its requests.
     pub fn settle(&self, declared: &Declared, usability: Usability) -> bool {
         let mut state = lock(&self.state);
-        let news = match (&state.settled, &usability) {
-            (
-                Some((uid, generation, Usability::Usable { inputs: before, .. })),
-                Usability::Usable { inputs, .. },
-            ) => before != inputs || *uid != declared.uid || *generation != declared.generation,
-            // When it is tried again concerns nobody but the pass that does so.
-            (Some((uid, generation, Usability::NotReady(before))), Usability::NotReady(now)) => {
-                (before.reason, &before.message) != (now.reason, &now.message)
+        let news = match &state.settled {
+            Some((uid, generation, before)) => {
+                before.gist() != usability.gist()
                     || *uid != declared.uid
                     || *generation != declared.generation
             }
-            _ => true,
+            None => true,
         };
+        if let Usability::Usable { connection, inputs } = &usability {
+            state.last = Some((Arc::clone(connection), inputs.clone()));
+        }
         state.settled = Some((declared.uid.clone(), declared.generation, usability));
         news
+    }
+
+    /// The last connection that could be used, if it was made with the same: what it has of sessions
+    /// goes on.
+    pub fn same_as_before(&self, inputs: &str) -> Option<Arc<Connection>> {
+        let state = lock(&self.state);
+        let (connection, before) = state.last.as_ref()?;
+        (before == inputs).then(|| Arc::clone(connection))
+    }
+
+    /// The last connection that could be used, of the same provider object.
+    pub fn last(&self, declared: &Declared) -> Option<(Arc<Connection>, String)> {
+        let state = lock(&self.state);
+        let last = state.last.clone()?;
+        last.1.starts_with(&declared.uid).then_some(last)
+    }
+
+    /// Notes the certificates to trust.
+    pub fn set_ca(&self, ca_pem: Option<Vec<u8>>) {
+        let mut state = lock(&self.state);
+        if state.ca_pem != ca_pem {
+            state.ca_pem = ca_pem;
+            state.lay_out();
+        }
+    }
+
+    /// What the provider adds to each Secret, with its digest, as far as that is known.
+    pub fn layout(&self) -> Option<Arc<(Layout, Option<String>)>> {
+        lock(&self.state).layout.clone()
+    }
+
+    /// Has the provider's next pass hold it.
+    pub fn hold(&self) {
+        lock(&self.state).hold = true;
+    }
+
+    /// Whether a request waits for the provider to be held.
+    pub fn is_wanted_held(&self) -> bool {
+        lock(&self.state).hold
     }
 
     /// Notes that something that the provider depends on has changed.
@@ -173,6 +302,21 @@ impl Link {
     }
 }
 
+impl State {
+    fn lay_out(&mut self) {
+        let read = self.declared.spec.as_ref().ok().map(System::read);
+        self.layout = match read {
+            Some(Ok((system, reach))) if reach.ca.is_none() || self.ca_pem.is_some() => {
+                let ca_pem = self.ca_pem.as_deref().filter(|_| reach.ca.is_some());
+                let layout = system.layout(&reach, ca_pem);
+                let digest = layout.digest();
+                Some(Arc::new((layout, digest)))
+            }
+            _ => None,
+        };
+    }
+}
+
 /// All providers.
 #[derive(Default)]
 pub struct Links {
@@ -191,6 +335,7 @@ impl Links {
         &self,
         mut declared: Declared,
         own: bool,
+        leadership: &Leadership,
         wake: impl Fn(&RequestKey) + Send + Sync + 'static,
     ) -> bool {
         let limits = declared
@@ -205,15 +350,21 @@ impl Links {
                 return false;
             }
             let login = declared.status.login.clone();
+            let mut state = State {
+                declared: Arc::new(declared.clone()),
+                settled: None,
+                last: None,
+                ca_pem: None,
+                layout: None,
+                hold: false,
+                stale: true,
+                login,
+                secrets: BTreeMap::new(),
+            };
+            state.lay_out();
             let link = Link {
-                budget: Budget::new(&limits, wake),
-                state: Mutex::new(State {
-                    declared: Arc::new(declared.clone()),
-                    settled: None,
-                    stale: true,
-                    login,
-                    secrets: BTreeMap::new(),
-                }),
+                budget: Budget::new(&limits, leadership.clone(), wake),
+                state: Mutex::new(state),
             };
             links.insert(declared.key, Arc::new(link));
             return true;
@@ -234,10 +385,17 @@ impl Links {
         let changed = before.uid != declared.uid || before.generation != declared.generation;
         if before.uid != declared.uid {
             state.login.clone_from(&declared.status.login);
+            state.last = None;
+            state.ca_pem = None;
         }
-        let tampered = before.status != declared.status;
+        let tampered = before.status != declared.status
+            || before.finalizers != declared.finalizers
+            || before.deleting != declared.deleting;
         state.stale |= changed;
         state.declared = Arc::new(declared);
+        if changed {
+            state.lay_out();
+        }
         drop(state);
         if changed {
             link.budget.set(&limits);

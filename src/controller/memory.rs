@@ -2,7 +2,7 @@
 //! begins with an empty memory and finds the rest by looking.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     api::CredentialRequest,
-    plan::{Failure, InHand, Proof},
-    providers::Issued,
+    plan::{Failure, InHand, Probe, Proof, Revocation},
+    providers::Issuance,
     secret::Known,
 };
 
@@ -46,6 +46,14 @@ pub struct Remembered {
     pub in_hand: Option<InHand>,
     /// A call to the provider that is under way, or has come back unnoticed.
     pub call: CallState,
+    /// Serials whose names are taken at the provider, or were given up.
+    pub taken: BTreeSet<u64>,
+    /// Serials of credentials that may exist although nothing holds them.
+    pub leftovers: BTreeSet<u64>,
+    /// What became of revocations that are not written down yet.
+    pub revocations: BTreeMap<u64, Revocation>,
+    /// The last proof of the published credential, and the serial that it was about.
+    pub probe: (u64, Probe),
     /// When damaged credentials were replaced lately.
     pub replacements: Vec<Timestamp>,
     /// When the Secret was repaired lately.
@@ -87,14 +95,38 @@ pub struct Purpose {
     pub asked: String,
     /// The value of the annotation `rotate`.
     pub rotation: Option<String>,
+    /// The value of the annotation `revoke-retiring`.
+    pub leak: Option<String>,
 }
 
 /// What came back from a provider.
 pub enum Came {
     /// A credential, or why there is none.
-    Issued(Result<Issued, Failure>, Purpose),
-    /// A proof, or why there is none.
+    Issued(Result<Issuance, Failure>, Purpose),
+    /// A proof of what is in hand, or why there is none.
     Proof(Result<Proof, Failure>),
+    /// A proof of what is published with a serial, or why there is none.
+    Probed(u64, Result<Proof, Failure>),
+    /// What became of the revocation of a serial, or of its confirmation.
+    Revoked(u64, Result<Revocation, Failure>),
+}
+
+impl Came {
+    /// What came of a call for a credential that is lost.
+    pub fn lost(failure: Failure) -> Came {
+        Came::Proof(Err(failure))
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Came::Issued(Err(failure), _)
+            | Came::Proof(Err(failure))
+            | Came::Probed(_, Err(failure))
+            | Came::Revoked(_, Err(failure)) => Some(failure),
+            _ => None,
+        }
+    }
 }
 
 /// The memory of all requests, with the indexes that lead from other objects to them.
@@ -108,6 +140,8 @@ pub struct Memory {
 struct Inner {
     requests: HashMap<RequestKey, Remembered>,
     refers: HashMap<RequestKey, (SecretKey, ProviderKey)>,
+    /// Those whose credentials have to be revoked before they go.
+    needing: BTreeSet<RequestKey>,
     by_secret: HashMap<SecretKey, BTreeSet<RequestKey>>,
     by_provider: HashMap<ProviderKey, BTreeSet<RequestKey>>,
 }
@@ -133,9 +167,28 @@ impl Memory {
         inner.refers.insert(key.clone(), (secret, provider));
     }
 
+    /// Notes whether a request needs its provider to revoke something. Says whether that is news.
+    pub fn needs(&self, key: &RequestKey, needs: bool) -> bool {
+        let mut inner = lock(&self.inner);
+        if needs {
+            inner.needing.insert(key.clone())
+        } else {
+            inner.needing.remove(key)
+        }
+    }
+
+    /// The requests that need a provider to revoke something.
+    pub fn needing_provider(&self, provider: &ProviderKey) -> Vec<RequestKey> {
+        let inner = lock(&self.inner);
+        let naming = inner.by_provider.get(provider);
+        let needing = |key: &&RequestKey| inner.needing.contains(*key);
+        naming.into_iter().flatten().filter(needing).cloned().collect()
+    }
+
     /// Forgets a request.
     pub fn forget(&self, key: &RequestKey) -> Option<ProviderKey> {
         let mut inner = lock(&self.inner);
+        inner.needing.remove(key);
         inner.requests.remove(key);
         inner.unrefer(key)
     }

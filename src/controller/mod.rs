@@ -3,20 +3,28 @@
 //! One pass for one request is [`reconcile::reconcile`]; [`run`] wires watches to passes.
 
 pub mod act;
+mod admission;
 pub mod budget;
+mod call;
+mod came;
 pub mod context;
 pub mod error;
+mod facts;
+mod finalizer;
 pub mod key;
+pub mod leader;
 pub mod link;
 pub mod memory;
 pub mod namespaces;
 pub mod observe;
+mod parting;
 pub mod provider_pass;
 pub mod reach;
 pub mod reconcile;
 pub mod record;
 pub mod run;
 pub mod watch;
+mod write;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

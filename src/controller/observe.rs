@@ -1,23 +1,27 @@
 //! Observe: read what is needed into one plain struct.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt, core::SelectorExt};
+use kube::{Api, ResourceExt};
 
 use super::{
+    admission::{Admission, gate, gone},
     context::Context,
+    facts::{facts, recorded},
     key::{ProviderKey, RequestKey},
     link::{Link, newer},
-    memory::{CallState, Came},
+    memory::{CallState, Remembered},
 };
 use crate::{
-    api::{CredentialRequest, Reason, annotations, reference::ProviderKind, validate},
-    plan::{
-        Damage, Done, Gate, InHand, Observed, Proof, Recorded, Refusal, Request, Target, Wanted,
-        schedule,
-    },
-    providers::{Ask, Connection, System, http::failed},
+    api::{CredentialRequest, request::DeletionPolicy, validate},
+    clock,
+    plan::{Damage, Done, Observed, Probe, Target},
+    providers::{Ask, Connection, Kind, Permission},
     secret::{self, Known, Owner, SecretData},
 };
 
@@ -39,8 +43,14 @@ pub struct Pass {
     pub link: Option<Arc<Link>>,
     /// The connection to it, if it can be used.
     pub connection: Option<Arc<Connection>>,
+    /// The connection to revoke with, which no grant has to allow.
+    pub revoking: Option<Arc<Connection>>,
+    /// The grants that reach the request.
+    pub permission: Option<Permission>,
+    /// What kind of credential it asks for.
+    pub kind: Option<Kind>,
     /// The permit to call it.
-    pub permit: Option<super::budget::Permit>,
+    pub permit: Option<Arc<super::budget::Permit>>,
     /// What is known of the Secret.
     pub known: Option<Known>,
     /// The Secret, if it was read in this pass.
@@ -63,20 +73,26 @@ impl Pass {
         let request = newest(context, &key, &uid, cached)?;
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
         let ask = Ask::read(&request.spec);
+        let kind = Kind::of(&request.spec);
         let owner = Owner {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             uid: uid.clone(),
             provider: request.spec.provider_ref.to_string(),
-            credential: ask.as_ref().map_or("", Ask::credential).to_owned(),
+            credential: kind.map_or("", Kind::name).to_owned(),
             secret_name: validate::target_name(&request.spec, &key.name),
+            retain: request.spec.deletion_policy == Some(DeletionPolicy::Retain),
         };
         let link = context.links.get(&provider);
         let was_served = request
             .status
             .as_ref()
             .is_some_and(|status| !status.credentials.is_empty());
-        let (gate, connection) = gate(
+        let Admission {
+            gate,
+            connection,
+            permission,
+        } = gate(
             context,
             &key,
             &provider,
@@ -84,8 +100,37 @@ impl Pass {
             ask.as_ref().ok(),
             was_served,
         );
-        let facts = facts(&request, &uid, &ask);
+        let (access, revoking) = match &link {
+            Some(link) => link.access(),
+            None => (gone(&provider), None),
+        };
+        let mut facts = facts(&request, &uid, &ask, kind);
+        facts.namespace_deleting = context.namespaces.is_going(&key.namespace);
         let recorded = recorded(&request);
+        let seen = Observed {
+                request: facts,
+                gate,
+                access,
+                provider_held: link
+                    .as_ref()
+                    .is_some_and(|link| link.declared().is_held()),
+                target: Target::Unknown,
+                looked: false,
+                recorded,
+                in_hand: None,
+                call_under_way: false,
+                queued: None,
+                outage: link.as_ref().is_some_and(|link| link.budget.is_open()),
+                taken: BTreeSet::new(),
+                leftovers: BTreeSet::new(),
+                revocations: BTreeMap::new(),
+                probe: Probe::default(),
+                give_up_after: SignedDuration::try_from(context.settings.give_up_after)
+                    .unwrap_or(SignedDuration::MAX),
+                replacements: Vec::new(),
+                repairs: Vec::new(),
+                done: Done::default(),
+        };
         let mut pass = Pass {
             context: Arc::clone(context),
             key,
@@ -94,22 +139,14 @@ impl Pass {
             ask: ask.ok(),
             link,
             connection,
+            revoking,
+            permission,
+            kind,
             permit: None,
             known: None,
             secret: None,
             recovered: None,
-            seen: Observed {
-                request: facts,
-                gate,
-                target: Target::Unknown,
-                recorded,
-                in_hand: None,
-                call_under_way: false,
-                queued: None,
-                replacements: Vec::new(),
-                repairs: Vec::new(),
-                done: Done::default(),
-            },
+            seen,
             request,
         };
         pass.recall();
@@ -131,7 +168,12 @@ impl Pass {
             self.seen.repairs.clone_from(&remembered.repairs);
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
-            self.seen.target = target(remembered, virgin);
+            self.seen.taken.clone_from(&remembered.taken);
+            self.seen.leftovers.clone_from(&remembered.leftovers);
+            self.seen.revocations.clone_from(&remembered.revocations);
+            let layout = self.link.as_ref().and_then(|link| link.layout());
+            self.seen.target = target(remembered, &self.owner, layout.as_deref(), virgin);
+            self.seen.probe = probe(remembered, self.seen.published().map(|it| it.serial));
             match std::mem::take(&mut remembered.call) {
                 CallState::UnderWay => {
                     remembered.call = CallState::UnderWay;
@@ -147,37 +189,19 @@ impl Pass {
         }
     }
 
-    /// Takes what came back from a provider.
-    pub fn take(&mut self, came: Came) {
-        match came {
-            Came::Issued(Ok(issued), purpose) => {
-                let mut credential = issued.credential;
-                credential.serial = purpose.serial;
-                credential.asked = purpose.asked;
-                credential.rotation = purpose.rotation;
-                self.seen.in_hand = Some(InHand {
-                    credential,
-                    data: issued.data,
-                    proof: Proof::Missing,
-                });
+    /// Keeps for later passes what this one knows and a Secret or a status does not hold.
+    pub fn remember(&self) {
+        let seen = &self.seen;
+        let serial = seen.published().map_or(0, |published| published.serial);
+        self.context.memory.with(&self.key, |remembered| {
+            remembered.in_hand = seen.in_hand.clone();
+            remembered.taken.clone_from(&seen.taken);
+            remembered.leftovers.clone_from(&seen.leftovers);
+            remembered.revocations.clone_from(&seen.revocations);
+            if serial > 0 {
+                remembered.probe = (serial, seen.probe);
             }
-            Came::Proof(Ok(proof)) => {
-                if let Some(in_hand) = &mut self.seen.in_hand {
-                    in_hand.proof = proof;
-                }
-                if proof == Proof::Refused {
-                    self.fail(failed(
-                        Reason::VerificationFailed,
-                        "the provider issued a credential and then refused it; it is not published",
-                    ));
-                }
-            }
-            Came::Issued(Err(failure), ..) | Came::Proof(Err(failure)) => self.fail(failure),
-        }
-        let in_hand = self.seen.in_hand.clone();
-        self.context
-            .memory
-            .with(&self.key, |remembered| remembered.in_hand = in_hand);
+        });
     }
 
     /// Looks at the Secret.
@@ -207,19 +231,21 @@ impl Pass {
 
     /// Takes in what a look at the Secret has found.
     fn looked(&mut self, found: Option<Secret>) {
+        self.seen.looked = true;
         let Some(secret) = found else {
             self.seen.target = Target::Absent;
             self.known = None;
             self.remember_target(None);
             return;
         };
-        let endpoint = self.endpoint();
+        let layout = self.link.as_ref().and_then(|link| link.layout());
         let (target, known, recovered) = secret::classify(
             &secret,
             &self.owner,
             self.known.as_ref(),
-            |found, credential| match (&self.ask, &endpoint) {
-                (Some(ask), Some(endpoint)) => System::recover(ask, endpoint, found, credential),
+            layout.as_ref().map(|layout| &layout.1),
+            |found, credential| match (&self.ask, &layout) {
+                (Some(ask), Some(layout)) => layout.0.recover(ask, found, credential),
                 _ => Vec::new(),
             },
         );
@@ -235,13 +261,8 @@ impl Pass {
             }
             // Of a damaged one, what it should be is still remembered, and it is looked at again.
             remembered.must_look = !whole;
+            self.seen.probe = probe(remembered, self.seen.published().map(|it| it.serial));
         });
-    }
-
-    fn endpoint(&self) -> Option<url::Url> {
-        let declared = self.link.as_ref()?.declared();
-        let (_, reach) = System::read(declared.spec.as_ref().ok()?).ok()?;
-        Some(reach.endpoint)
     }
 
     /// Remembers the Secret as it is known now.
@@ -285,8 +306,29 @@ fn newest(
     })
 }
 
+/// The last proof of what is published with a serial. One that the operator sees for the first time
+/// since its start counts as proven now.
+fn probe(remembered: &mut Remembered, serial: Option<u64>) -> Probe {
+    let Some(serial) = serial else {
+        return Probe::default();
+    };
+    if remembered.probe.0 != serial || remembered.probe.1.at.is_none() {
+        let seen = Probe {
+            at: Some(clock::now()),
+            refused: None,
+        };
+        remembered.probe = (serial, seen);
+    }
+    remembered.probe.1
+}
+
 /// What is known of the Secret without looking.
-fn target(remembered: &super::memory::Remembered, virgin: bool) -> Target {
+fn target(
+    remembered: &Remembered,
+    owner: &Owner,
+    layout: Option<&(crate::providers::Layout, Option<String>)>,
+    virgin: bool,
+) -> Target {
     let known_version = remembered
         .known
         .as_ref()
@@ -300,148 +342,15 @@ fn target(remembered: &super::memory::Remembered, virgin: bool) -> Target {
         // Gone for certain: should it be back already, creating it tells.
         (Some(_), Some(heard)) if heard.gone => Target::Absent,
         (Some(_), Some(_)) => Target::Unknown,
+        // It is as it was written, but should be otherwise by now.
+        (Some(known), None)
+            if known.retained != owner.retain
+                || layout.is_some_and(|layout| layout.1 != known.layout) =>
+        {
+            Target::Unknown
+        }
         (Some(known), None) => Target::Ours(known.published(Damage::None)),
         (None, _) if virgin => Target::Unseen,
         (None, _) => Target::Unknown,
     }
-}
-
-fn facts(request: &CredentialRequest, uid: &str, ask: &Result<Ask, Refusal>) -> Request {
-    let spec = ask.as_ref().map_err(Clone::clone).and_then(|ask| {
-        let secret_name = validate::target_name(&request.spec, &request.name_any());
-        validate::secret_name("spec.secret.name", &secret_name)?;
-        let renewal = request.spec.renewal.clone().unwrap_or_default();
-        Ok(Wanted {
-            credential: ask.credential(),
-            digest: ask.digest(),
-            secret_name,
-            renew_before: validate::duration(
-                "spec.renewal.renewBefore",
-                renewal.renew_before.as_ref(),
-            )?,
-            rotate_every: validate::duration(
-                "spec.renewal.rotateEvery",
-                renewal.rotate_every.as_ref(),
-            )?,
-        })
-    });
-    Request {
-        name: request.name_any(),
-        generation: request.metadata.generation.unwrap_or_default(),
-        deleting: request.metadata.deletion_timestamp.is_some(),
-        rotate: request.annotations().get(annotations::ROTATE).cloned(),
-        spread: schedule::spread(uid),
-        suspended: request.spec.suspend.unwrap_or(false),
-        spec,
-    }
-}
-
-fn recorded(request: &CredentialRequest) -> Recorded {
-    let status = request.status.clone().unwrap_or_default();
-    Recorded {
-        serial: status
-            .credentials
-            .iter()
-            .map(|record| record.serial)
-            .max()
-            .unwrap_or(0),
-        rotated: status.rotated,
-        failure: status.failure,
-    }
-}
-
-/// Whether the provider may be asked, and how.
-fn gate(
-    context: &Context,
-    key: &RequestKey,
-    provider: &ProviderKey,
-    link: Option<&Link>,
-    ask: Option<&Ask>,
-    was_served: bool,
-) -> (Gate, Option<Arc<Connection>>) {
-    let Some(link) = link else {
-        return (Gate::Refused(missing(key, provider)), None);
-    };
-    let declared = link.declared();
-    if declared.spec.is_err()
-        && provider.kind == ProviderKind::ClusterCredentialProvider
-        && !was_served
-    {
-        // Grants that cannot be read allow nothing. Whoever was served before knows the provider,
-        // and is told what is wrong with it.
-        return (Gate::Refused(not_allowed(key, provider)), None);
-    }
-    if let (Ok(spec), Some(ask)) = (&declared.spec, ask) {
-        let Some(labels) = context.namespaces.labels(&key.namespace) else {
-            // The namespace is as new as the request; its event wakes the request.
-            return (Gate::Checking, None);
-        };
-        if let Err(refusal) = allowed(&labels, key, provider, spec, ask) {
-            return (Gate::Refused(refusal), None);
-        }
-        if let Ok((system, _)) = System::read(spec)
-            && let Err(refusal) = system.offers(ask)
-        {
-            return (Gate::Refused(refusal), None);
-        }
-    }
-    link.gate()
-}
-
-/// Whoever may not use a cluster provider is not told whether it exists.
-fn missing(key: &RequestKey, provider: &ProviderKey) -> Refusal {
-    match provider.kind {
-        ProviderKind::ClusterCredentialProvider => not_allowed(key, provider),
-        ProviderKind::CredentialProvider => Refusal::new(
-            Reason::ProviderNotFound,
-            format!(
-                "spec.providerRef: there is no {} {} in namespace {}",
-                provider.kind, provider.name, key.namespace
-            ),
-        ),
-    }
-}
-
-fn not_allowed(key: &RequestKey, provider: &ProviderKey) -> Refusal {
-    Refusal::new(
-        Reason::NotAllowed,
-        format!(
-            "{provider} is not there, or none of its grants (spec.allow) lets namespace {} ask for this; ask whoever runs the operator",
-            key.namespace
-        ),
-    )
-}
-
-fn allowed(
-    labels: &BTreeMap<String, String>,
-    key: &RequestKey,
-    provider: &ProviderKey,
-    spec: &crate::api::ProviderSpec,
-    ask: &Ask,
-) -> Result<(), Refusal> {
-    let mut limit = None;
-    for grant in &spec.allow {
-        let here = match (&grant.namespaces, provider.kind) {
-            (None, ProviderKind::CredentialProvider) => true,
-            (Some(selector), ProviderKind::ClusterCredentialProvider) => {
-                // A selector that cannot be read grants nothing.
-                kube::core::Selector::try_from(selector.clone())
-                    .is_ok_and(|selector| selector.matches(labels))
-            }
-            _ => false,
-        };
-        if here {
-            match System::allows(grant, ask) {
-                Ok(()) => return Ok(()),
-                Err(words) => limit = limit.or(words),
-            }
-        }
-    }
-    Err(match limit {
-        Some(words) => Refusal::new(
-            Reason::NotAllowed,
-            format!("the grants of {provider} do not reach that far: {words}"),
-        ),
-        None => not_allowed(key, provider),
-    })
 }

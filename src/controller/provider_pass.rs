@@ -3,7 +3,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Api, ResourceExt, core::PartialObjectMeta};
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{DeserializeGuard, PartialObjectMeta},
+};
+use serde_json::json;
 
 use super::{
     context::Context,
@@ -11,17 +16,18 @@ use super::{
     key::ProviderKey,
     link::{Declared, Link, Usability, refused_login},
     reach::{Reached, insecure, reach},
-    record::patch_status,
+    record::{patch_metadata, patch_status},
     watch::wake_requests,
 };
 use crate::{
     api::{
-        ClusterCredentialProvider, CredentialProvider, ProviderStatus, Reason,
-        provider::LoginRecord,
+        ClusterCredentialProvider, CredentialProvider, CredentialRequest, IN_USE_FINALIZER,
+        ProviderStatus, REVOKE_FINALIZER, Reason, provider::LoginRecord,
     },
     clock,
     plan::{
-        provider::{ProviderDecision, SeenProvider, plan, report},
+        NotReady,
+        provider::{self, Hold, ProviderDecision, SeenProvider, plan, report},
         schedule,
     },
     providers::{Connection, System},
@@ -78,6 +84,10 @@ async fn pass(
         login: link.login(),
         insecure: reached.insecure,
         requests: requests(context, key, &declared),
+        deleting: declared.deleting,
+        held: declared.is_held(),
+        wanted_held: link.is_wanted_held(),
+        needed_by: needed_by(context, key),
     };
     let mut decision = plan(&seen, clock::now());
     if let (ProviderDecision::TestLogin, Ok((connection, inputs))) =
@@ -90,13 +100,21 @@ async fn pass(
         (ProviderDecision::Usable, Ok((connection, inputs))) => {
             Some(Usability::Usable { connection, inputs })
         }
-        (ProviderDecision::NotUsable(not_ready), _) => Some(Usability::NotReady(not_ready.clone())),
+        (ProviderDecision::NotUsable(not_ready), _) => Some(without_login(
+            link,
+            &declared,
+            not_ready.clone(),
+        )),
         _ => None,
     };
     if let Some(usability) = usability
         && link.settle(&declared, usability)
     {
         wake_requests(context, key);
+    }
+    let hold = provider::hold(&seen);
+    if hold != Hold::AsItIs {
+        return change_hold(context, key, &declared, hold).await;
     }
     let new = report(&seen, &decision, &declared.status, clock::now());
     write(context, &declared, &new).await?;
@@ -107,6 +125,90 @@ async fn pass(
         ProviderDecision::Usable => Some(COUNT_EVERY),
         ProviderDecision::TestLogin => Some(Duration::from_secs(1)),
     })
+}
+
+/// Whose login is lost goes on as long as a session of it lives. One that was refused, or whose owner
+/// has taken consent back, does not.
+fn without_login(link: &Link, declared: &Declared, not_ready: NotReady) -> Usability {
+    match link.last(declared) {
+        Some((connection, inputs))
+            if not_ready.reason == Reason::LoginSecretNotFound
+                && connection.has_living_session() =>
+        {
+            Usability::Lingering {
+                connection,
+                inputs,
+                not_ready,
+            }
+        }
+        _ => Usability::NotReady(not_ready),
+    }
+}
+
+/// The requests that need the provider to revoke something; not known before all have been listed.
+fn needed_by(context: &Context, key: &ProviderKey) -> Option<Vec<String>> {
+    context.memory.is_complete().then(|| {
+        let needing = context.memory.needing_provider(key);
+        needing.iter().map(ToString::to_string).collect()
+    })
+}
+
+/// Lets the provider's deletion wait for its requests, or not any more.
+async fn change_hold(
+    context: &Context,
+    key: &ProviderKey,
+    declared: &Declared,
+    hold: Hold,
+) -> Result<Option<Duration>, kube::Error> {
+    let mut finalizers = declared.finalizers.clone();
+    finalizers.retain(|finalizer| finalizer != IN_USE_FINALIZER);
+    if hold == Hold::Add {
+        finalizers.push(IN_USE_FINALIZER.to_owned());
+    } else if still_needed(context, key).await? {
+        // By a request that is very new, or that another operator serves.
+        return Ok(Some(COUNT_EVERY));
+    }
+    let body = json!({"metadata": {
+        "uid": declared.uid,
+        "resourceVersion": declared.resource_version,
+        "finalizers": finalizers,
+    }});
+    let client = context.client.clone();
+    let name = &declared.key.name;
+    match &declared.key.namespace {
+        None => {
+            let api = Api::<PartialObjectMeta<ClusterCredentialProvider>>::all(client);
+            patch_metadata(&api, name, &body).await?;
+        }
+        Some(namespace) => {
+            let api =
+                Api::<PartialObjectMeta<CredentialProvider>>::namespaced(client, namespace);
+            patch_metadata(&api, name, &body).await?;
+        }
+    }
+    // The watch tells of it, and that makes the next pass.
+    Ok(Some(Duration::from_secs(2)))
+}
+
+/// Whether a request needs the provider, by a fresh list: letting it go cannot be taken back.
+async fn still_needed(context: &Context, key: &ProviderKey) -> Result<bool, kube::Error> {
+    let api: Api<DeserializeGuard<CredentialRequest>> = match &key.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    let requests = api.list(&ListParams::default()).await?;
+    Ok(requests.items.iter().any(|request| match &request.0 {
+        Ok(request) => {
+            let namespace = request.namespace().unwrap_or_default();
+            ProviderKey::of(&request.spec.provider_ref, &namespace) == *key
+                && request.finalizers().iter().any(|name| name == REVOKE_FINALIZER)
+        }
+        // Of one that cannot be read it is not known which provider it needs.
+        Err(unreadable) => {
+            let finalizers = unreadable.metadata.finalizers.iter().flatten();
+            finalizers.into_iter().any(|name| name == REVOKE_FINALIZER)
+        }
+    }))
 }
 
 /// How many requests use the provider; after a restart what was written last, until all are known.
@@ -125,7 +227,7 @@ async fn test_login(
     connection: &Connection,
     inputs: &str,
 ) -> LoginRecord {
-    let result = connection.test_login().await;
+    let result = connection.test_login(&link.budget.passerby()).await;
     context.metrics.call(
         &key.to_string(),
         "login",
@@ -190,7 +292,9 @@ async fn write(
             ..declared.clone()
         };
         // So that the watch's echo of it is no news.
-        context.links.declare(written, true, |_| {});
+        context
+            .links
+            .declare(written, true, &context.leadership, |_| {});
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ pub async fn reach(
         }
     };
     let connection = match connect(context, key, link, declared, &system, &reach).await {
-        Ok((connection, inputs)) => Ok((Arc::new(connection), inputs)),
+        Ok(connected) => Ok(connected),
         Err(Unreached::Refused(refusal)) => Err(refusal),
         Err(Unreached::Api(error)) => return Err(error),
     };
@@ -127,7 +127,7 @@ async fn connect(
     declared: &Declared,
     system: &System,
     reach: &Reach,
-) -> Result<(Connection, String), Unreached> {
+) -> Result<(Arc<Connection>, String), Unreached> {
     let guard = guard(context, key, reach)?;
     let login_place = place(key, &reach.login)?;
     let ca = match &reach.ca {
@@ -163,6 +163,8 @@ async fn connect(
         inputs.push_str(&secret.resource_version().unwrap_or_default());
         ca_pem = Some(certificates(&secret, ca, place)?);
     }
+    link.set_ca(ca_pem.clone());
+    let layout = system.layout(reach, ca_pem.as_deref());
     let http = HttpClient::new(
         &reach.endpoint,
         HttpSettings {
@@ -176,7 +178,12 @@ async fn connect(
     inputs.push('/');
     inputs.push_str(&secret.resource_version().unwrap_or_default());
     let login = login(system, reach, &secret, &login_place)?;
-    Ok((system.connect(http, login)?, inputs))
+    // Looked at again for whatever reason, and found the same: its sessions go on.
+    let connection = match link.same_as_before(&inputs) {
+        Some(connection) => connection,
+        None => Arc::new(system.connect(http, &login, layout)?),
+    };
+    Ok((connection, inputs))
 }
 
 /// Where the endpoint may lead. Who may declare a cluster provider decides about the cluster anyway.
@@ -276,27 +283,33 @@ fn login(
         ));
     }
     let data = secret.data.as_ref();
-    let value = |wanted: crate::providers::LoginKey| {
-        let value = data
-            .and_then(|data| data.get(&wanted.key))
-            .ok_or_else(|| missing_key(place, &wanted.key, wanted.field))?;
+    let mut values = LoginValues::default();
+    for wanted in system.login_keys() {
+        let Some(value) = data.and_then(|data| data.get(&wanted.key)) else {
+            if wanted.required {
+                return Err(missing_key(place, &wanted.key, wanted.field));
+            }
+            continue;
+        };
         // Editors and `echo` leave a line break behind.
         let text = std::str::from_utf8(&value.0).map(|text| text.trim_end_matches(['\r', '\n']));
         match text {
             Ok(text) if !text.is_empty() && text.len() <= LONGEST_VALUE => {
-                Ok(SecretString::from(text))
+                values.insert(wanted.key, SecretString::from(text));
             }
-            _ => Err(Refusal::new(
-                Reason::LoginInvalid,
-                format!(
-                    "key {} ({}) of Secret {}/{} is empty, longer than {LONGEST_VALUE} bytes, or \
-                     not text",
-                    wanted.key, wanted.field, place.namespace, place.name
-                ),
-            )),
+            _ => {
+                return Err(Refusal::new(
+                    Reason::LoginInvalid,
+                    format!(
+                        "key {} ({}) of Secret {}/{} is empty, longer than {LONGEST_VALUE} bytes, or \
+                         not text",
+                        wanted.key, wanted.field, place.namespace, place.name
+                    ),
+                ));
+            }
         }
-    };
-    system.login_keys().into_iter().map(value).collect()
+    }
+    Ok(values)
 }
 
 /// Whether an endpoint is at or below one of those that a Secret is meant for.

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
-    act, context::Context, error::PassError, key::RequestKey, observe::Pass, record, watch,
+    act, call, context::Context, error::PassError, key::RequestKey, observe::Pass, record, watch,
 };
 use crate::{
     api::CredentialRequest,
     clock,
-    plan::{Decision, Wait, WaitReason, plan},
+    plan::{Decision, Wait, WaitReason, plan, retire},
 };
 
 /// More steps than any pass takes: a plan that goes round in circles is a defect.
@@ -95,6 +95,8 @@ async fn within_deadline(
             ("settled", action)
         }
         Ok(Err(PassError::Conflict)) => ("conflict", hindered(&context)),
+        // The process is about to end.
+        Ok(Err(PassError::NotLeading)) => ("conflict", Action::await_change()),
         Ok(Err(PassError::NamespaceTerminating)) => {
             ("settled", Action::requeue(Duration::from_secs(60)))
         }
@@ -127,22 +129,23 @@ async fn pass(
         decision = plan(&pass.seen, clock::now());
     }
     pass.permit = None;
-    let waits_for = match &decision {
-        Decision::Wait(wait) => Some(wait.reason),
-        _ => None,
-    };
-    act::leave_queue(&pass, waits_for);
+    let in_queue = matches!(&decision, Decision::Wait(wait) if wait.reason == WaitReason::Budget);
+    if !in_queue && !retire::is_queued(&pass.seen, clock::now()) {
+        call::leave_queue(&pass);
+    }
     record::record(&mut pass, &decision).await?;
     // Where it was not looked at, what was known still stands.
     let known = pass.seen.published().map(|published| published.expires_at);
     let recorded = || request.status.as_ref().and_then(|status| status.expires_at);
-    Ok(wake_up(&decision, known.unwrap_or_else(recorded)))
+    let expires_at = known.unwrap_or_else(recorded);
+    let revocation = retire::next(&pass.seen, clock::now());
+    Ok(wake_up(&decision, [expires_at, revocation]))
 }
 
 /// When to look again. Nothing is asked for where a change or a call reports back by itself; once
-/// in a while everything is looked at all the same, and so it is when what is published expires:
-/// from then on the request is not ready, whatever it waits for.
-fn wake_up(decision: &Decision, expires_at: Option<Timestamp>) -> Action {
+/// in a while everything is looked at all the same, and so it is when what is published expires, since
+/// from then on the request is not ready, and when something has to be revoked.
+fn wake_up(decision: &Decision, changes: [Option<Timestamp>; 2]) -> Action {
     const ONCE_IN_A_WHILE: Duration = Duration::from_hours(1);
     let now = clock::now();
     let after = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
@@ -163,10 +166,14 @@ fn wake_up(decision: &Decision, expires_at: Option<Timestamp>) -> Action {
         }
         Decision::Wait(_) | Decision::Stop(_) => ONCE_IN_A_WHILE,
     };
-    let end = expires_at
+    let change = changes
+        .into_iter()
+        .flatten()
         .filter(|at| *at > now)
-        .map_or(ONCE_IN_A_WHILE, after);
-    Action::requeue(wait.min(end).min(ONCE_IN_A_WHILE))
+        .map(after)
+        .min()
+        .unwrap_or(ONCE_IN_A_WHILE);
+    Action::requeue(wait.min(change).min(ONCE_IN_A_WHILE))
 }
 
 /// Lets tests see what a panic does to others.

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::{
+    api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     api::{CredentialRequest, CredentialRequestStatus, FIELD_MANAGER, Reason, condition},
     clock,
-    plan::{Decision, backoff, report, schedule},
+    plan::{Decision, backoff, conditions, ledger, report, schedule},
 };
 
 /// Writes down where a pass came to.
@@ -37,8 +39,24 @@ pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassErro
         return Ok(());
     };
     if report.status != old {
+        if !pass.context.leadership.may_act() {
+            return Err(PassError::NotLeading);
+        }
         write(&pass.context, &pass.key, &pass.request, &report.status).await?;
     }
+    // What is settled and written down need not be remembered.
+    let alive: Vec<u64> = report
+        .status
+        .credentials
+        .iter()
+        .map(|record| record.serial)
+        .collect();
+    pass.context.memory.with(&pass.key, |remembered| {
+        remembered.revocations.retain(|serial, _| alive.contains(serial));
+        remembered.leftovers.retain(|serial| {
+            pass.seen.leftovers.contains(serial) && !ledger::is_settled(&pass.seen, *serial)
+        });
+    });
     for note in report.events {
         tell(&pass.context, pass.request.as_ref(), note);
     }
@@ -102,6 +120,30 @@ where
     }
 }
 
+/// Patches the metadata of an object, with what is in the patch as precondition. `None` when it is
+/// gone.
+///
+/// # Errors
+/// Those of the API server; `409` when the object has changed.
+pub async fn patch_metadata<K>(
+    api: &Api<K>,
+    name: &str,
+    body: &Value,
+) -> Result<Option<K>, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api.patch(name, &params, &Patch::Merge(body)).await {
+        Ok(written) => Ok(Some(written)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The merge patch (RFC 7386) that leads from one value to another.
 fn difference(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
@@ -123,7 +165,11 @@ fn difference(old: &Value, new: &Value) -> Value {
 
 /// Sends an event, without waiting for it.
 pub fn tell<K: Resource<DynamicType = ()>>(context: &Arc<Context>, about: &K, note: report::Note) {
-    let reference = about.object_ref(&());
+    tell_about(context, about.object_ref(&()), note);
+}
+
+/// Sends an event about an object that need not be at hand, without waiting for it.
+pub fn tell_about(context: &Arc<Context>, reference: ObjectReference, note: report::Note) {
     let context = Arc::clone(context);
     tokio::spawn(async move {
         let event = Event {
@@ -211,11 +257,11 @@ pub async fn panicked(
         (condition::STALLED, verdict(false)),
         (condition::RENEWAL_FAILING, verdict(works)),
     ]
-    .map(|(type_, verdict)| report::condition(&old.conditions, type_, verdict, generation, now))
+    .map(|(type_, verdict)| conditions::condition(&old.conditions, type_, verdict, generation, now))
     .into();
     if !works {
         let ready = (false, record.reason, record.message.as_str());
-        conditions.push(report::condition(
+        conditions.push(conditions::condition(
             &old.conditions,
             condition::READY,
             ready,
@@ -294,7 +340,7 @@ async fn say_undecodable(
     let now = clock::now();
     let mut new: Vec<Condition> = [(condition::READY, false), (condition::STALLED, true)]
         .map(|(type_, on)| {
-            report::condition(
+            conditions::condition(
                 &old,
                 type_,
                 (on, Reason::Undecodable, &message),

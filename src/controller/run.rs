@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, Settings, Wakes},
+    leader::{self, Leadership},
     key::{ProviderKey, RequestKey, SecretKey},
     link::Links,
     memory::Memory,
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     api::{ClusterCredentialProvider, CredentialProvider, CredentialRequest},
     metrics::Metrics,
-    server::Readiness,
+    server::{Phase, Readiness},
 };
 
 /// A guarded request, as the watch delivers it.
@@ -61,6 +62,7 @@ impl Operator {
             events: kube::runtime::events::Recorder::new(client.clone(), reporter),
             client,
             slots: Arc::new(tokio::sync::Semaphore::new(settings.concurrency)),
+            leadership: Leadership::new(settings.lease.as_ref()),
             settings,
             memory: Memory::default(),
             links: Links::default(),
@@ -91,12 +93,47 @@ impl Operator {
         self.readiness.clone()
     }
 
-    /// Runs until told to stop; then lets passes under way end.
+    /// Waits until this copy is the one that acts, and then runs until told to stop; then lets passes
+    /// under way end.
     ///
     /// # Errors
     /// When something that has to go on has ended by itself: better no operator, which is started
-    /// anew, than one that looks alive and does nothing.
+    /// anew, than one that looks alive and does nothing. When another copy has become the one that
+    /// acts.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let Some(lease) = self.context.settings.lease.clone() else {
+            return self.act(stop).await;
+        };
+        let context = Arc::clone(&self.context);
+        let readiness = self.readiness.clone();
+        let held = leader::acquire(
+            context.client.clone(),
+            &lease,
+            &context.leadership,
+            move || readiness.enter(Phase::StandingBy),
+            &stop,
+        )
+        .await?;
+        let Some(mut held) = held else {
+            return Ok(());
+        };
+        // Passes under way may end, also when the lease is lost: what they hold in hand is theirs to
+        // put away.
+        let acting = self.act(stop.clone());
+        tokio::pin!(acting);
+        let ended = tokio::select! {
+            ended = &mut acting => ended,
+            lost = held.until_lost() => {
+                stop.cancel();
+                acting.await?;
+                return lost;
+            }
+        };
+        held.give_back().await;
+        ended
+    }
+
+    async fn act(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Operator {
             context,
             readiness,
@@ -141,6 +178,7 @@ impl Operator {
                 ready,
             ));
         }
+        readiness.enter(Phase::Acting);
         tasks.spawn(make_provider_passes(
             Arc::clone(&context),
             providers,

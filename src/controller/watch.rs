@@ -22,9 +22,11 @@ use super::{
     key::{ProviderKey, RequestKey, SecretKey},
     link::Declared,
     memory::Heard,
+    namespaces, parting,
 };
 use crate::api::{
     ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
+    REVOKE_FINALIZER,
     reference::ProviderKind, validate,
 };
 
@@ -59,7 +61,14 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
         name: validate::target_name(&request.spec, &key.name),
     };
     let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
-    context.memory.index(&key, secret, provider);
+    context.memory.index(&key, secret, provider.clone());
+    let needs = request
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == REVOKE_FINALIZER);
+    if context.memory.needs(&key, needs) {
+        wake_waiting_provider(context, &provider);
+    }
     // What the operator has written itself is no news.
     let own = context.memory.with_known(&key, |remembered| {
         let own = request
@@ -74,11 +83,22 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
 }
 
 /// A request is gone.
-pub fn request_gone(context: &Context, request: &DeserializeGuard<CredentialRequest>) {
+pub fn request_gone(context: &Arc<Context>, request: &DeserializeGuard<CredentialRequest>) {
     let Some(key) = request_key(request.meta()) else {
         return;
     };
+    if let Ok(request) = &request.0 {
+        parting::part(context, &key, request);
+    }
     forget_request(context, &key);
+}
+
+/// A provider that waits with its deletion has to look whether it still has to.
+fn wake_waiting_provider(context: &Context, provider: &ProviderKey) {
+    let link = context.links.get(provider);
+    if link.is_some_and(|link| link.declared().deleting) {
+        context.wakes.provider(provider);
+    }
 }
 
 /// Forgets a request that is gone, also in the queue of its provider.
@@ -87,6 +107,7 @@ pub fn forget_request(context: &Context, key: &RequestKey) {
         && let Some(link) = context.links.get(&provider)
     {
         link.budget.leave(key);
+        wake_waiting_provider(context, &provider);
     }
 }
 
@@ -213,10 +234,12 @@ pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Sen
             Event::InitApply(namespace) | Event::Apply(namespace) => {
                 let name = namespace.name_any();
                 listed.insert(name.clone());
-                if context
-                    .namespaces
-                    .set(&name, namespace.metadata.labels.unwrap_or_default())
-                {
+                let meta = namespace.metadata;
+                let seen = namespaces::Namespace {
+                    deleting: meta.deletion_timestamp.is_some(),
+                    labels: meta.labels.unwrap_or_default(),
+                };
+                if context.namespaces.set(&name, meta.uid, seen) {
                     for request in context.memory.in_namespace(&name) {
                         context.wakes.request(&request);
                     }
@@ -328,6 +351,8 @@ fn declared<K: ProviderObject>(provider: &DeserializeGuard<K>) -> Option<Declare
         generation: meta.generation.unwrap_or_default(),
         spec,
         status,
+        finalizers: meta.finalizers.clone().unwrap_or_default(),
+        deleting: meta.deletion_timestamp.is_some(),
     })
 }
 
@@ -335,18 +360,20 @@ fn provider_seen(context: &Arc<Context>, declared: Declared) {
     let key = declared.key.clone();
     let before = context.links.get(&key).map(|link| link.declared());
     let wakes = context.wakes.clone();
+    let wake = move |request: &RequestKey| wakes.request(request);
     if context
         .links
-        .declare(declared.clone(), false, move |request| {
-            wakes.request(request)
-        })
+        .declare(declared.clone(), false, &context.leadership, wake)
     {
         context.wakes.provider(&key);
     }
     // Grants are read from what was declared, without waiting for the pass over the provider.
-    if before
-        .is_none_or(|before| before.generation != declared.generation || before.uid != declared.uid)
-    {
+    if before.is_none_or(|before| {
+        before.generation != declared.generation
+            || before.uid != declared.uid
+            || before.finalizers != declared.finalizers
+            || before.deleting != declared.deleting
+    }) {
         wake_requests(context, &key);
     }
 }

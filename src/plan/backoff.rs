@@ -26,6 +26,7 @@ pub fn class(reason: Reason) -> Class {
         Reason::InvalidSpec
         | Reason::Undecodable
         | Reason::ProviderNotFound
+        | Reason::ProviderTerminating
         | Reason::NotAllowed
         | Reason::Suspended
         | Reason::TargetNotOwned
@@ -38,6 +39,8 @@ pub fn class(reason: Reason) -> Class {
         | Reason::CABundleInvalid => Class::Invalid,
         Reason::LoginRefused
         | Reason::Forbidden
+        | Reason::ScopeRefused
+        | Reason::IdentityTaken
         | Reason::NotOffered
         // A name may lead elsewhere later, and nobody tells.
         | Reason::EndpointRefused => Class::Denied,
@@ -56,6 +59,8 @@ pub fn class(reason: Reason) -> Class {
         Reason::Synced
         | Reason::SyncedUnverified
         | Reason::Progressing
+        | Reason::Revoking
+        | Reason::InUse
         | Reason::WaitingForBudget
         | Reason::Nominal
         | Reason::LoginWorks
@@ -87,6 +92,17 @@ pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Opt
     let expires_at = seen.published().and_then(|published| published.expires_at);
     let delay = delay(failure, seen.request.spread, expires_at)?;
     // A time in the future is no time of an attempt: a clock was set back, or somebody wrote it.
+    let last = failure.last_attempt_time.min(now);
+    Some(last.checked_add(delay).unwrap_or(now))
+}
+
+/// When a revocation that failed is tried again; never by itself when absent.
+pub fn next_revocation(
+    failure: &FailureRecord,
+    seen: &Observed,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let delay = delay(failure, seen.request.spread, None)?;
     let last = failure.last_attempt_time.min(now);
     Some(last.checked_add(delay).unwrap_or(now))
 }

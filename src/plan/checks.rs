@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Damage, Observed, Target, schedule};
+use super::{Damage, Observed, Target, ledger, schedule};
 
 /// Something that has to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Why {
     NothingPublished,
     /// Somebody changed the Secret.
     Damaged,
+    /// The provider does not know what is published any more.
+    Refused,
+    /// The annotation `revoke-retiring` has a new value.
+    Leaked,
     /// The annotation `rotate` has a new value.
     AskedToRotate,
     /// The request asks for something else than what is published.
@@ -28,6 +32,22 @@ pub enum Why {
     Expiring,
     /// What is published has reached `renewal.rotateEvery`.
     Aged,
+    /// `renewal.verifyEvery` has passed since the last proof.
+    Unproven,
+}
+
+impl Why {
+    /// Whether a successor is needed now, even when an older credential is still retiring.
+    pub fn is_pressing(self) -> bool {
+        match self {
+            Why::NothingPublished | Why::Damaged | Why::Refused | Why::Leaked => true,
+            Why::AskedToRotate
+            | Why::AskedDifferently
+            | Why::Expiring
+            | Why::Aged
+            | Why::Unproven => false,
+        }
+    }
 }
 
 /// How it is done.
@@ -37,6 +57,8 @@ pub enum Remedy {
     Repair,
     /// With a new credential.
     Replace,
+    /// By asking the provider whether it still knows the credential.
+    Prove,
 }
 
 type Check = fn(&Observed, Timestamp) -> Option<Finding>;
@@ -45,10 +67,14 @@ type Check = fn(&Observed, Timestamp) -> Option<Finding>;
 pub const MUST_ACT: &[Check] = &[
     nothing_published,
     damaged,
+    rolled_back,
+    refused,
+    leaked,
     asked_to_rotate,
     asked_differently,
     expiring,
     aged,
+    unproven,
 ];
 
 /// The first thing that has to be done, if any.
@@ -66,7 +92,7 @@ fn replace(reason: Why) -> Option<Finding> {
 fn nothing_published(seen: &Observed, _: Timestamp) -> Option<Finding> {
     match seen.target {
         // Somebody deleted what was there: slowed down like any other damage.
-        Target::Absent if seen.recorded.serial > 0 => replace(Why::Damaged),
+        Target::Absent if seen.recorded.serial() > 0 => replace(Why::Damaged),
         Target::Absent | Target::Unseen | Target::Adoptable => replace(Why::NothingPublished),
         _ => None,
     }
@@ -84,6 +110,24 @@ fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
     }
 }
 
+/// Somebody put an older Secret back: what is in it may be revoked already, or will be.
+fn rolled_back(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    ledger::is_rolled_back(seen).then_some(())?;
+    replace(Why::Damaged)
+}
+
+fn refused(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    (seen.probe.refused? == seen.published()?.serial).then_some(())?;
+    replace(Why::Refused)
+}
+
+fn leaked(seen: &Observed, _: Timestamp) -> Option<Finding> {
+    let asked = seen.request.revoke_retiring.as_ref()?;
+    seen.published()?;
+    (seen.request.traits.revocable && seen.leaked() != Some(asked)).then_some(())?;
+    replace(Why::Leaked)
+}
+
 fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let asked = seen.request.rotate.as_ref()?;
     seen.published()?;
@@ -98,6 +142,8 @@ fn asked_differently(seen: &Observed, _: Timestamp) -> Option<Finding> {
 }
 
 fn expiring(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    // A successor would not live longer.
+    (!schedule::is_last(seen, seen.published()?)).then_some(())?;
     let due = schedule::renew_at(seen, seen.published()?)?;
     (due <= now).then_some(())?;
     replace(Why::Expiring)
@@ -107,4 +153,12 @@ fn aged(seen: &Observed, now: Timestamp) -> Option<Finding> {
     let due = schedule::rotate_at(seen, seen.published()?)?;
     (due <= now).then_some(())?;
     replace(Why::Aged)
+}
+
+fn unproven(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    let due = schedule::verify_at(seen, seen.published()?)?;
+    (due <= now).then_some(Finding {
+        reason: Why::Unproven,
+        remedy: Remedy::Prove,
+    })
 }

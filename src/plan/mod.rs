@@ -6,16 +6,20 @@
 
 pub mod backoff;
 pub mod checks;
+pub mod conditions;
+mod farewell;
+pub mod ledger;
 pub mod observed;
 pub mod provider;
 pub mod refusal;
 pub mod report;
+pub mod retire;
 pub mod schedule;
 
 #[cfg(test)]
 mod tests;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use observed::*;
 
@@ -24,6 +28,9 @@ use crate::api::{
     request::{FailureRecord, NextAction},
 };
 use checks::{Finding, Remedy};
+
+/// How long a replaced credential goes on working when the request does not say.
+pub const DEFAULT_OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 
 /// What to do next for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +50,11 @@ pub enum Decision {
 pub enum Step {
     /// Look at the Secret: what is known of it is too old to act upon.
     Look,
+    /// Put the operator's finalizer on the request, before anything is issued that has to be revoked.
+    AddFinalizer,
+    /// Have the provider's deletion wait for the request, before anything is issued that has to be
+    /// revoked there.
+    HoldProvider,
     /// Ask the provider for the credential with this serial.
     Issue(u64, Urgency),
     /// Prove at the provider that the credential in hand works.
@@ -51,8 +63,20 @@ pub enum Step {
     Publish,
     /// Write the operator's part of the Secret again, from what is still good in it.
     Repair,
-    /// Forget the credential in hand.
+    /// Forget the credential in hand; where it can be revoked, that follows.
     Discard,
+    /// Prove at the provider that the published credential still works.
+    Prove(Urgency),
+    /// Have the provider revoke the credential with this serial, whatever is there by its name and
+    /// belongs to the request.
+    Revoke(u64, Urgency),
+    /// Make sure that nothing by the name of this serial is left at the provider.
+    Confirm(u64, Urgency),
+    /// Let the request go.
+    RemoveFinalizer {
+        /// Whether something may be left alive that nobody can revoke any more.
+        given_up: bool,
+    },
 }
 
 /// Who goes first when a provider's budget is scarce: what expires first, then new requests, then
@@ -61,10 +85,10 @@ pub enum Step {
 pub enum Urgency {
     /// A published credential expires at this time.
     Expiring(Timestamp),
-    /// Nothing usable is published.
+    /// Nothing usable is published, or a request is being deleted.
     New,
-    /// What is published works and goes on working.
-    Routine,
+    /// What is published works and goes on working, until this time at least.
+    Routine(Timestamp),
 }
 
 /// Why and until when nothing is done.
@@ -93,6 +117,10 @@ pub enum WaitReason {
     Provider,
     /// The Secret was damaged too often.
     Contested,
+    /// An older credential has to go before another one may come.
+    Overlap,
+    /// A credential cannot be revoked at the moment.
+    Revocation,
 }
 
 impl Decision {
@@ -107,11 +135,21 @@ impl Decision {
 
 /// Decides what to do next for one request.
 pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
-    if seen.request.deleting {
-        // The owner reference takes the Secret along; a token is left to expire by itself.
-        return Decision::LetGo;
+    if seen.request.deleting.is_some() {
+        return farewell::plan(seen, now);
     }
-    if let Some(refusal) = refusal::of_request(seen) {
+    match next_for_the_secret(seen, now) {
+        Decision::Do(step) => Decision::Do(step),
+        // Where nothing has to be done for the Secret, or nothing can be, what was replaced before
+        // goes all the same. Somebody who suspends a request wants nothing to happen.
+        settled if seen.request.suspended => settled,
+        settled => retire::due(seen, now).unwrap_or(settled),
+    }
+}
+
+/// What has to be done so that the Secret holds a credential that works.
+fn next_for_the_secret(seen: &Observed, now: Timestamp) -> Decision {
+    if let Some(refusal) = refusal::of_request(seen, now) {
         return Decision::Stop(refusal);
     }
     if matches!(seen.target, Target::Unknown) {
@@ -132,7 +170,7 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
         return Decision::wait(None, None, WaitReason::Call);
     }
     if let Some(in_hand) = &seen.in_hand {
-        return after_issue(seen, in_hand, now);
+        return after_issue(seen, in_hand, finding.as_ref(), now);
     }
     match finding {
         None => rest(seen, now),
@@ -141,19 +179,24 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
 }
 
 /// A credential was issued and is not yet published: prove it, publish it, or forget it.
-fn after_issue(seen: &Observed, in_hand: &InHand, now: Timestamp) -> Decision {
-    let superseded = seen.published().is_some_and(|published| {
-        published.damage == Damage::None
-            && published.serial >= in_hand.credential.serial
-            && !schedule::is_expired(published.expires_at, now)
-    });
+fn after_issue(
+    seen: &Observed,
+    in_hand: &InHand,
+    finding: Option<&Finding>,
+    now: Timestamp,
+) -> Decision {
+    // Another run has published already what this one was issued for.
+    let superseded = finding.is_none_or(|finding| finding.remedy != Remedy::Replace)
+        || seen
+            .published()
+            .is_some_and(|published| published.serial >= in_hand.credential.serial);
     if superseded || schedule::is_expired(in_hand.credential.expires_at, now) {
         return Decision::Do(Step::Discard);
     }
     match &in_hand.proof {
         Proof::Missing => match hindrance(seen, now) {
             Some(decision) => decision,
-            None => Decision::Do(Step::Verify(urgency(seen))),
+            None => Decision::Do(Step::Verify(urgency(seen, now))),
         },
         Proof::Given | Proof::Impossible => {
             write_refused(seen, now).unwrap_or(Decision::Do(Step::Publish))
@@ -162,13 +205,18 @@ fn after_issue(seen: &Observed, in_hand: &InHand, now: Timestamp) -> Decision {
     }
 }
 
-/// Nothing is wrong: when does something have to happen again?
+/// Nothing has to be done now: when does something have to be done again?
 fn rest(seen: &Observed, now: Timestamp) -> Decision {
     let next = seen
         .published()
-        .and_then(|published| schedule::next_replacement(seen, published));
+        .into_iter()
+        .flat_map(|published| schedule::next_replacements(seen, published))
+        .chain(retire::next(seen, now).map(|at| (at, NextAction::Revoke)))
+        // What is due and cannot be done yet is no reason to look again at once.
+        .filter(|(at, _)| *at > now)
+        .min_by_key(|(at, _)| *at);
     match next {
-        Some((at, action)) => Decision::wait(Some(at.max(now)), Some(action), WaitReason::Rest),
+        Some((at, action)) => Decision::wait(Some(at), Some(action), WaitReason::Rest),
         None => Decision::wait(None, None, WaitReason::Rest),
     }
 }
@@ -195,8 +243,39 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
             {
                 return Decision::wait(Some(until), Some(NextAction::Retry), WaitReason::Contested);
             }
-            Decision::Do(Step::Issue(seen.next_serial(), urgency(seen)))
+            if let Some(decision) = retire::crowded(seen, finding.reason, now) {
+                return decision;
+            }
+            before_first_issue(seen).unwrap_or(Decision::Do(Step::Issue(
+                seen.next_serial(),
+                urgency(seen, now),
+            )))
         }
+        Remedy::Prove => {
+            match hindrance(seen, now) {
+                None if !seen.looked => Decision::Do(Step::Look),
+                None => Decision::Do(Step::Prove(urgency(seen, now))),
+                Some(Decision::Wait(wait)) if wait.reason == WaitReason::Budget => {
+                    Decision::Wait(wait)
+                }
+                // Nothing is wrong as far as anybody knows: that the provider cannot be asked is no
+                // news. Whatever lets it be asked again wakes the request.
+                Some(_) => rest(seen, now),
+            }
+        }
+    }
+}
+
+/// What has to be written down before something is issued that has to be revoked one day.
+fn before_first_issue(seen: &Observed) -> Option<Decision> {
+    if !seen.request.traits.revocable {
+        None
+    } else if !seen.provider_held {
+        Some(Decision::Do(Step::HoldProvider))
+    } else if !seen.request.finalizer {
+        Some(Decision::Do(Step::AddFinalizer))
+    } else {
+        None
     }
 }
 
@@ -215,7 +294,12 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
         return Some(decision);
     }
     if seen.queued.is_some() {
-        return Some(Decision::wait(None, None, WaitReason::Budget));
+        // From then on it goes ahead of others.
+        let urgent = seen
+            .published()
+            .and_then(|published| schedule::urgent_at(seen, published))
+            .filter(|at| *at > now);
+        return Some(Decision::wait(urgent, None, WaitReason::Budget));
     }
     None
 }
@@ -241,17 +325,15 @@ fn back_off(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<
     }
 }
 
-fn urgency(seen: &Observed) -> Urgency {
+fn urgency(seen: &Observed, now: Timestamp) -> Urgency {
     match seen.published() {
-        Some(Published {
-            damage: Damage::None | Damage::Repairable,
-            expires_at: Some(at),
-            ..
-        }) => Urgency::Expiring(*at),
-        Some(Published {
-            damage: Damage::None | Damage::Repairable,
-            ..
-        }) => Urgency::Routine,
+        Some(published) if is_usable(seen, now) => {
+            let urgent = schedule::urgent_at(seen, published).is_some_and(|at| at <= now);
+            match published.expires_at {
+                Some(at) if urgent => Urgency::Expiring(at),
+                other => Urgency::Routine(other.unwrap_or(Timestamp::MAX)),
+            }
+        }
         _ => Urgency::New,
     }
 }
@@ -260,7 +342,10 @@ fn urgency(seen: &Observed) -> Urgency {
 /// to be done.
 pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
     seen.published().is_some_and(|published| {
-        published.damage != Damage::Lost && !schedule::is_expired(published.expires_at, now)
+        published.damage != Damage::Lost
+            && !schedule::is_expired(published.expires_at, now)
+            && seen.probe.refused != Some(published.serial)
+            && !ledger::is_rolled_back(seen)
     })
 }
 
@@ -281,6 +366,13 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             Gate::NotReady(not_ready) => Some((not_ready.reason, not_ready.message.clone())),
             _ => None,
         },
+        Decision::Wait(Wait {
+            reason: WaitReason::Budget,
+            ..
+        }) if seen.outage => Some((
+            Reason::ProviderUnavailable,
+            "the provider did not answer several times in a row; it is asked ever more rarely until it does".to_owned(),
+        )),
         Decision::Wait(Wait {
             reason: WaitReason::Budget,
             ..

@@ -1,9 +1,14 @@
 //! The facts that [`super::plan`] decides upon: one plain struct, filled by `observe` and `act`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Reason, request::FailureRecord},
+    api::{
+        Reason,
+        request::{CredentialRecord, FailureRecord},
+    },
     secret::SecretData,
 };
 
@@ -12,10 +17,16 @@ use crate::{
 pub struct Observed {
     /// What the request says.
     pub request: Request,
-    /// Whether its provider may be asked.
+    /// Whether its provider may be asked for a credential.
     pub gate: Gate,
+    /// Whether its provider can be asked to revoke one, which no grant has to allow.
+    pub access: Access,
+    /// Whether the provider's deletion waits for this request.
+    pub provider_held: bool,
     /// The Secret that the credential goes into.
     pub target: Target,
+    /// Whether the Secret was read in this pass, or written.
+    pub looked: bool,
     /// What the status says.
     pub recorded: Recorded,
     /// A credential that was issued and is not yet published.
@@ -24,6 +35,19 @@ pub struct Observed {
     pub call_under_way: bool,
     /// How long the request will stand in the queue of the provider's budget, if it does.
     pub queued: Option<SignedDuration>,
+    /// Whether the provider is left alone because it did not answer several times in a row.
+    pub outage: bool,
+    /// Serials whose names are taken at the provider, or were given up: they are not used again.
+    pub taken: BTreeSet<u64>,
+    /// Serials of credentials that may exist although nothing holds them.
+    pub leftovers: BTreeSet<u64>,
+    /// What became of revocations.
+    pub revocations: BTreeMap<u64, Revocation>,
+    /// The last proof of the published credential.
+    pub probe: Probe,
+    /// After which time a credential whose login is gone is given up, in a namespace that is being
+    /// deleted.
+    pub give_up_after: SignedDuration,
     /// When damaged credentials of this request were replaced lately, oldest first.
     pub replacements: Vec<Timestamp>,
     /// When the Secret was repaired lately without a new credential, oldest first.
@@ -48,16 +72,38 @@ pub struct Request {
     pub name: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// Whether it is being deleted.
-    pub deleting: bool,
+    /// Since when it is being deleted, if it is.
+    pub deleting: Option<Timestamp>,
+    /// Whether its namespace is being deleted.
+    pub namespace_deleting: bool,
+    /// Whether it carries the operator's finalizer.
+    pub finalizer: bool,
+    /// What its kind of credential can do. Known even where the rest of the spec is not valid.
+    pub traits: Traits,
+    /// Whether credential and Secret stay when it is deleted.
+    pub retain: bool,
     /// The value of the annotation `rotate`.
     pub rotate: Option<String>,
+    /// The value of the annotation `revoke-retiring`.
+    pub revoke_retiring: Option<String>,
+    /// The ids in the annotation `abandon`.
+    pub abandon: BTreeSet<String>,
     /// 0 to 999, derived from the request's UID: moves its times away from those of others.
     pub spread: u32,
     /// `spec.suspend`.
     pub suspended: bool,
     /// What it asks for, or which field is wrong.
     pub spec: Result<Wanted, Refusal>,
+}
+
+/// What a kind of credential can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// Each one has a name that is derived from the request, can be revoked by it, and has to be.
+    pub revocable: bool,
+    /// The published one is revoked when the request is gone, if that is still possible then; it
+    /// expires soon anyway.
+    pub parting: bool,
 }
 
 /// What a request asks for.
@@ -73,6 +119,12 @@ pub struct Wanted {
     pub renew_before: Option<SignedDuration>,
     /// At which age the credential is replaced.
     pub rotate_every: Option<SignedDuration>,
+    /// How long a replaced credential goes on working.
+    pub overlap: SignedDuration,
+    /// How often the published credential is proven again.
+    pub verify_every: Option<SignedDuration>,
+    /// When all of it ends, and the field that says so.
+    pub ends: Option<(Timestamp, &'static str)>,
 }
 
 /// Why nothing will be done before somebody changes something.
@@ -108,6 +160,47 @@ pub enum Gate {
     NotReady(NotReady),
     /// The provider is not there, or allows nothing of what is asked for.
     Refused(Refusal),
+}
+
+/// Whether a provider can be asked to revoke a credential.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    /// It can.
+    Open {
+        /// The versions of what is used to reach it.
+        inputs: String,
+    },
+    /// It is being checked.
+    Checking,
+    /// It cannot.
+    Closed {
+        /// Why.
+        obstacle: Refusal,
+        /// Whether the login, or the provider itself, is gone.
+        login_is_gone: bool,
+    },
+}
+
+/// What became of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The provider was told, and that it is gone is not confirmed yet.
+    Sent,
+    /// It is gone.
+    Gone,
+    /// There was nothing by that name.
+    Absent,
+    /// What is there by that name belongs to somebody else and is left alone.
+    Foreign,
+}
+
+/// The last proof of the published credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// When it was made, or when the operator first saw the credential after its start.
+    pub at: Option<Timestamp>,
+    /// The serial that the provider does not know any more.
+    pub refused: Option<u64>,
 }
 
 /// Why a provider cannot be used at the moment.
@@ -155,6 +248,8 @@ pub struct Published {
     pub asked: String,
     /// The value that the annotation `rotate` had when it was issued.
     pub rotation: Option<String>,
+    /// The value that the annotation `revoke-retiring` had when it was issued.
+    pub leak: Option<String>,
     /// Whether the provider could not prove it.
     pub unverified: bool,
     /// The provider's id of the credential, where it has one.
@@ -179,12 +274,24 @@ pub enum Damage {
 /// What the status says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recorded {
-    /// The highest serial that the ledger names.
-    pub serial: u64,
+    /// The credentials that may be alive.
+    pub credentials: Vec<CredentialRecord>,
     /// The value of the annotation `rotate` that was last carried out.
     pub rotated: Option<String>,
+    /// The value of the annotation `revoke-retiring` that was last carried out.
+    pub revoked_retiring: Option<String>,
     /// The last attempt, when it failed.
     pub failure: Option<FailureRecord>,
+    /// The last attempt to revoke, when it failed.
+    pub revocation_failure: Option<FailureRecord>,
+}
+
+impl Recorded {
+    /// The highest serial in the ledger.
+    pub fn serial(&self) -> u64 {
+        let serials = self.credentials.iter().map(|record| record.serial);
+        serials.max().unwrap_or(0)
+    }
 }
 
 /// A credential that was issued and is not yet published.
@@ -229,6 +336,8 @@ pub struct Credential {
     /// The value that the annotation `rotate` of the request had. It stands beside the credential, so
     /// that a rotation is carried out once even when the status could not be written.
     pub rotation: Option<String>,
+    /// The same of the annotation `revoke-retiring`.
+    pub leak: Option<String>,
 }
 
 /// An attempt that failed.
@@ -251,10 +360,16 @@ impl Observed {
         }
     }
 
-    /// The serial of the next credential.
+    /// The serial of the next credential: above all that are known, and none whose name is taken.
+    /// What is found under the name of a serial was not published, but it is not certain that it never
+    /// will be: another operator may hold it. So it is left alone until the next one is published,
+    /// and the number is not used again.
     pub fn next_serial(&self) -> u64 {
         let published = self.published().map_or(0, |published| published.serial);
-        self.recorded.serial.max(published) + 1
+        let above = self.recorded.serial().max(published) + 1;
+        (above..)
+            .find(|serial| !self.taken.contains(serial))
+            .unwrap_or(above)
     }
 
     /// The versions of all that an attempt depends on: a change of one makes a failure void.
@@ -268,8 +383,13 @@ impl Observed {
             .spec
             .as_ref()
             .map_or("", |wanted| wanted.digest.as_str());
-        let rotate = self.request.rotate.as_deref().unwrap_or("");
-        format!("{digest}/{provider}/{rotate}")
+        let asked = [&self.request.rotate, &self.request.revoke_retiring];
+        let [rotate, leak] = asked.map(|value| value.as_deref().unwrap_or(""));
+        if leak.is_empty() {
+            format!("{digest}/{provider}/{rotate}")
+        } else {
+            format!("{digest}/{provider}/{rotate}/{leak}")
+        }
     }
 
     /// Notes a failed attempt: one more in a row, or the first with these inputs.
@@ -278,24 +398,28 @@ impl Observed {
             .failure_that_counts()
             .map_or(0, |before| before.attempts)
             .saturating_add(1);
-        self.recorded.failure = Some(FailureRecord {
-            reason: failure.reason,
-            attempts,
-            last_attempt_time: now,
-            not_before: failure
-                .retry_after
-                .and_then(|wait| now.checked_add(wait).ok()),
-            inputs: self.inputs(),
-            message: failure.message,
-        });
+        self.recorded.failure = Some(record(failure, attempts, self.inputs(), now));
+    }
+
+    /// Notes a failed attempt to revoke, in the same way.
+    pub fn fail_to_revoke(&mut self, failure: Failure, now: Timestamp) {
+        let attempts = self
+            .revocation_failure_that_counts()
+            .map_or(0, |before| before.attempts)
+            .saturating_add(1);
+        let inputs = self.access_inputs();
+        self.recorded.revocation_failure = Some(record(failure, attempts, inputs, now));
     }
 
     /// Notes that the credential in hand was published.
     pub fn publish(&mut self, published: Published) {
+        self.leftovers.remove(&published.serial);
         self.target = Target::Ours(published);
         self.in_hand = None;
         self.recorded.failure = None;
         self.done.published = true;
+        self.looked = true;
+        self.probe = Probe::default();
     }
 
     /// The value of the annotation `rotate` that was last carried out.
@@ -307,11 +431,45 @@ impl Observed {
         }
     }
 
+    /// The value of the annotation `revoke-retiring` that was last carried out.
+    pub fn leaked(&self) -> Option<&String> {
+        match self.published() {
+            None => self.recorded.revoked_retiring.as_ref(),
+            Some(published) => published.leak.as_ref(),
+        }
+    }
+
     /// The failure on record, unless something that it depended on has changed since.
     pub fn failure_that_counts(&self) -> Option<&FailureRecord> {
         self.recorded
             .failure
             .as_ref()
             .filter(|failure| failure.inputs == self.inputs())
+    }
+
+    /// The failure to revoke that is on record, unless the way to the provider has changed since.
+    pub fn revocation_failure_that_counts(&self) -> Option<&FailureRecord> {
+        let failure = self.recorded.revocation_failure.as_ref();
+        failure.filter(|failure| failure.inputs == self.access_inputs())
+    }
+
+    fn access_inputs(&self) -> String {
+        match &self.access {
+            Access::Open { inputs } => inputs.clone(),
+            Access::Checking | Access::Closed { .. } => String::new(),
+        }
+    }
+}
+
+fn record(failure: Failure, attempts: u32, inputs: String, now: Timestamp) -> FailureRecord {
+    FailureRecord {
+        reason: failure.reason,
+        attempts,
+        last_attempt_time: now,
+        not_before: failure
+            .retry_after
+            .and_then(|wait| now.checked_add(wait).ok()),
+        inputs,
+        message: failure.message,
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{NotReady, Refusal, backoff, report};
+use super::{NotReady, Refusal, backoff, conditions};
 use crate::api::{
     ProviderStatus, Reason, condition, provider::LoginRecord, request::FailureRecord,
 };
@@ -27,7 +27,44 @@ pub struct SeenProvider {
     pub insecure: Option<(Reason, String)>,
     /// How many requests use it.
     pub requests: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether its deletion waits for the requests that need it.
+    pub held: bool,
+    /// Whether a request waits for it to be held.
+    pub wanted_held: bool,
+    /// The requests that need it to revoke something; absent while that is not known.
+    pub needed_by: Option<Vec<String>>,
 }
+
+/// What becomes of the operator's finalizer on a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing.
+    AsItIs,
+    /// It is added, since something is about to be issued that has to be revoked there one day.
+    Add,
+    /// It is removed, since nobody needs the provider.
+    Remove,
+}
+
+/// Decides what becomes of the finalizer of a provider. It is kept until the provider is deleted: one
+/// that comes and goes with every request would be a write for each.
+pub fn hold(seen: &SeenProvider) -> Hold {
+    let needed = seen
+        .needed_by
+        .as_ref()
+        .is_none_or(|requests| !requests.is_empty());
+    match (seen.deleting, seen.held) {
+        // The API server accepts no new finalizers from here on.
+        (true, true) if !needed => Hold::Remove,
+        (false, false) if seen.wanted_held => Hold::Add,
+        _ => Hold::AsItIs,
+    }
+}
+
+/// How many of the requests that a provider waits for are named.
+const NAMED: usize = 5;
 
 /// What to do next for one provider.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +125,21 @@ fn next_login(login: &LoginRecord, spread: u32, now: Timestamp) -> Option<Timest
     login.time.min(now).checked_add(delay).ok()
 }
 
+fn waits_for(seen: &SeenProvider) -> String {
+    let requests = seen.needed_by.as_deref().unwrap_or_default();
+    let mut names: Vec<_> = requests.iter().take(NAMED).cloned().collect();
+    let more = requests.len().saturating_sub(NAMED);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    format!(
+        "{} is being deleted and issues nothing any more; it waits for CredentialRequests whose credentials it has to \
+         revoke: {}",
+        seen.name,
+        names.join(", ")
+    )
+}
+
 /// The status of a provider after its pass.
 pub fn report(
     seen: &SeenProvider,
@@ -96,6 +148,7 @@ pub fn report(
     now: Timestamp,
 ) -> ProviderStatus {
     let (on, reason, message) = match decision {
+        _ if seen.deleting && seen.held => (false, Reason::InUse, waits_for(seen)),
         ProviderDecision::NotUsable(not_ready) => {
             (false, not_ready.reason, not_ready.message.clone())
         }
@@ -136,7 +189,7 @@ pub fn report(
     let conditions: Vec<Condition> = verdicts
         .into_iter()
         .map(|(type_, (on, reason, message))| {
-            report::condition(
+            conditions::condition(
                 &old.conditions,
                 type_,
                 (on, reason, &message),

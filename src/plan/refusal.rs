@@ -1,18 +1,28 @@
 //! What stops a request before anything is tried: its own spec, its Secret, its provider.
 
+use jiff::Timestamp;
+
 use super::{Gate, Observed, Refusal, Target};
 use crate::api::Reason;
 
 /// What the request itself says that stops it.
-pub fn of_request(seen: &Observed) -> Option<Refusal> {
+pub fn of_request(seen: &Observed, now: Timestamp) -> Option<Refusal> {
     if seen.request.suspended {
         return Some(Refusal::new(
             Reason::Suspended,
             "spec.suspend is true: the Secret is neither repaired nor renewed until it is false",
         ));
     }
-    if let Err(refusal) = &seen.request.spec {
-        return Some(refusal.clone());
+    match &seen.request.spec {
+        Err(refusal) => return Some(refusal.clone()),
+        Ok(wanted) => {
+            if let Some((_, field)) = wanted.ends.filter(|(ends, _)| *ends <= now) {
+                return Some(Refusal::new(
+                    Reason::InvalidSpec,
+                    format!("{field} is over: set a later time, or delete the request"),
+                ));
+            }
+        }
     }
     // A grant that was withdrawn stops everything but keeps what is published.
     match &seen.gate {

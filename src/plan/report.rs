@@ -1,17 +1,13 @@
-//! What a pass writes down: the status, its conditions, and events. As pure as the plan.
+//! What a pass writes down: the status and events. As pure as the plan.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Decision, Observed, Published, Refusal, Step, Wait, WaitReason,
-    backoff::{Class, class},
-    is_usable, obstacle, schedule,
+    Decision, Observed, Published, Step, Wait, WaitReason, conditions::conditions, ledger,
+    obstacle, retire, schedule,
 };
-use crate::api::{
-    Reason, condition,
-    request::{CredentialRecord, CredentialRequestStatus, CredentialState},
-};
+use crate::api::{Reason, condition, request::CredentialRequestStatus};
 
 /// What a settled pass leaves behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,15 +49,22 @@ pub fn report(
     if let Ok(wanted) = &seen.request.spec {
         status.credential = Some(wanted.credential.to_owned());
     }
-    ledger(&mut status, seen);
+    what_is_published(&mut status, seen);
+    status.credentials = ledger::records(seen, now);
     status.rotated = seen.rotated().cloned();
+    status.revoked_retiring = seen.leaked().cloned();
     status.failure = match decision {
         Decision::Wait(Wait {
-            reason: WaitReason::Rest,
+            reason: WaitReason::Rest | WaitReason::Revocation,
             ..
         }) => None,
         _ => seen.failure_that_counts().cloned(),
     };
+    let failing = retire::obstacle(seen, now).is_some();
+    status.revocation_failure = seen
+        .revocation_failure_that_counts()
+        .filter(|_| failing)
+        .cloned();
     (status.next_action, status.next_action_time) = match decision {
         Decision::Wait(wait) => (wait.next, wait.until.map(whole_millisecond)),
         _ => (None, None),
@@ -82,13 +85,18 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
     let wrote = seen.done.published || seen.done.repaired;
     match wait.reason {
         WaitReason::Call => !wrote,
+        // A request that goes says only what keeps it.
+        WaitReason::Budget if seen.request.deleting.is_some() => true,
+        WaitReason::Revocation => matches!(seen.access, super::Access::Checking),
         WaitReason::Budget => {
             let new = old.conditions.is_empty() && seen.published().is_none();
             let long = seen.queued.is_some_and(|length| length > LONG_QUEUE);
             !wrote && (!new || !long)
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
-        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested => false,
+        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested | WaitReason::Overlap => {
+            false
+        }
     }
 }
 
@@ -101,7 +109,7 @@ fn has_just_expired(seen: &Observed, old: &CredentialRequestStatus, now: Timesta
     was_ready && seen.published().is_some_and(expired)
 }
 
-fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
+fn what_is_published(status: &mut CredentialRequestStatus, seen: &Observed) {
     use super::Target;
     match &seen.target {
         Target::Ours(published) | Target::Immutable(published) => {
@@ -112,14 +120,6 @@ fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
                 .ok()
                 .map(|wanted| wanted.secret_name.clone());
             status.expires_at = published.expires_at;
-            status.credentials = vec![CredentialRecord {
-                serial: published.serial,
-                id: published.id.clone(),
-                owner: published.owner.clone(),
-                state: CredentialState::Current,
-                issued_at: published.issued_at,
-                expires_at: published.expires_at,
-            }];
         }
         // Not looked at: what was known still stands.
         Target::Unknown => {}
@@ -134,208 +134,9 @@ fn ledger(status: &mut CredentialRequestStatus, seen: &Observed) {
     }
 }
 
-fn conditions(
-    seen: &Observed,
-    decision: &Decision,
-    old: &CredentialRequestStatus,
-    now: Timestamp,
-) -> Vec<Condition> {
-    let obstacle = obstacle(seen, decision);
-    let ready = ready(seen, decision, obstacle.as_ref(), old, now);
-    let works = ready.0;
-    let stopped =
-        matches!(decision, Decision::Stop(refusal) if refusal.reason != Reason::Suspended);
-    let needs_people = obstacle.as_ref().is_some_and(|(reason, _)| {
-        matches!(class(*reason), Class::Invalid | Class::Denied) && *reason != Reason::Suspended
-    });
-    let stalled = stopped || (!works && needs_people);
-    let suspended =
-        matches!(decision, Decision::Stop(refusal) if refusal.reason == Reason::Suspended);
-    let reconciling = !works && !stalled && !suspended;
-    let words = || {
-        obstacle.clone().unwrap_or((
-            Reason::Progressing,
-            "the credential is being issued".to_owned(),
-        ))
-    };
-    let quiet = |word: &str| (false, Reason::Nominal, word.to_owned());
-    let flag = |on: bool, off: &str| {
-        if on {
-            let (reason, message) = words();
-            (true, reason, message)
-        } else {
-            quiet(off)
-        }
-    };
-    let failing = works && !suspended && obstacle.is_some();
-    [
-        (condition::READY, ready),
-        (
-            condition::RECONCILING,
-            flag(reconciling, "nothing is under way"),
-        ),
-        (
-            condition::STALLED,
-            flag(stalled, "nobody has to do anything"),
-        ),
-        (
-            condition::RENEWAL_FAILING,
-            flag(failing, "no renewal has failed"),
-        ),
-    ]
-    .into_iter()
-    .map(|(type_, (on, reason, message))| {
-        condition(
-            &old.conditions,
-            type_,
-            (on, reason, &message),
-            seen.request.generation,
-            now,
-        )
-    })
-    .collect()
-}
-
-fn is_intact(seen: &Observed) -> bool {
-    seen.published()
-        .is_some_and(|published| published.damage == super::Damage::None)
-}
-
-type Verdict = (bool, Reason, String);
-
-fn ready(
-    seen: &Observed,
-    decision: &Decision,
-    obstacle: Option<&(Reason, String)>,
-    old: &CredentialRequestStatus,
-    now: Timestamp,
-) -> Verdict {
-    if let Decision::Stop(refusal) = decision {
-        match refusal.reason {
-            Reason::Suspended => return while_suspended(refusal, old, now),
-            // The provider is gone, but what it issued goes on working.
-            Reason::ProviderNotFound if is_usable(seen, now) => {}
-            // It cannot be replaced, but nobody has damaged it.
-            Reason::TargetImmutable if is_intact(seen) && is_usable(seen, now) => {}
-            _ => return (false, refusal.reason, refusal.message.clone()),
-        }
-    }
-    let Some(published) = seen.published() else {
-        return match obstacle {
-            Some((reason, message)) => (false, *reason, message.clone()),
-            None => (
-                false,
-                Reason::Progressing,
-                "the credential is being issued".to_owned(),
-            ),
-        };
-    };
-    if is_usable(seen, now) {
-        let credential = seen
-            .request
-            .spec
-            .as_ref()
-            .map_or("credential", |wanted| wanted.credential);
-        let secret = seen
-            .request
-            .spec
-            .as_ref()
-            .map_or("", |wanted| wanted.secret_name.as_str());
-        let life = match published.expires_at {
-            Some(at) => format!(
-                "it was granted for {:#}",
-                rounded(at.duration_since(published.issued_at))
-            ),
-            None => "it does not expire".to_owned(),
-        };
-        return if published.unverified {
-            (
-                true,
-                Reason::SyncedUnverified,
-                format!(
-                    "the {credential} is in Secret {secret}; {life}; the provider has no way to prove that it works"
-                ),
-            )
-        } else {
-            (
-                true,
-                Reason::Synced,
-                format!("the {credential} in Secret {secret} was proven to work; {life}"),
-            )
-        };
-    }
-    let why = obstacle.map_or_else(
-        || "it is being replaced".to_owned(),
-        |(reason, message)| format!("{reason}: {message}"),
-    );
-    if published.damage == super::Damage::Lost {
-        let reason = obstacle.map_or(Reason::Progressing, |(reason, _)| *reason);
-        (
-            false,
-            reason,
-            format!("the credential in the Secret was damaged; {why}"),
-        )
-    } else {
-        (
-            false,
-            Reason::Expired,
-            format!("the credential in the Secret has expired; {why}"),
-        )
-    }
-}
-
-/// A suspended request is not looked at: it stays as ready as it was, until its credential expires.
-fn while_suspended(refusal: &Refusal, old: &CredentialRequestStatus, now: Timestamp) -> Verdict {
-    let was = old
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == condition::READY);
-    match was {
-        Some(was) if was.status == "True" && old.expires_at.is_none_or(|at| at > now) => {
-            (true, Reason::Suspended, refusal.message.clone())
-        }
-        _ => (false, Reason::Suspended, refusal.message.clone()),
-    }
-}
-
-fn rounded(life: SignedDuration) -> SignedDuration {
-    SignedDuration::from_secs(life.as_secs())
-}
-
-/// A condition, with the old time of transition when its status is the same as before.
-pub(crate) fn condition(
-    old: &[Condition],
-    type_: &str,
-    (on, reason, message): (bool, Reason, &str),
-    generation: i64,
-    now: Timestamp,
-) -> Condition {
-    let status = if on { "True" } else { "False" };
-    let since = old
-        .iter()
-        .find(|condition| condition.type_ == type_ && condition.status == status)
-        .map_or_else(
-            || Time(whole_second(now)),
-            |condition| condition.last_transition_time.clone(),
-        );
-    Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: message.to_owned(),
-        observed_generation: Some(generation),
-        last_transition_time: since,
-    }
-}
-
 /// People read these times.
-fn whole_millisecond(at: Timestamp) -> Timestamp {
+pub(super) fn whole_millisecond(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
-}
-
-/// The API server keeps times of conditions to the second; a finer one would look like a change.
-fn whole_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 fn events(
@@ -366,7 +167,11 @@ fn events(
             note: format!("somebody changed Secret {secret}; it was written again"),
         });
     }
-    for type_ in [condition::READY, condition::RENEWAL_FAILING] {
+    for type_ in [
+        condition::READY,
+        condition::RENEWAL_FAILING,
+        condition::REVOCATION_FAILING,
+    ] {
         let bad = if type_ == condition::READY {
             "False"
         } else {
@@ -377,6 +182,7 @@ fn events(
             && is.status == bad
             && is.reason != Reason::Progressing.as_str()
             && is.reason != Reason::Suspended.as_str()
+            && is.reason != Reason::Revoking.as_str()
             && was.is_none_or(|was| was.status != is.status || was.reason != is.reason)
             && let Some(reason) = Reason::ALL
                 .iter()
@@ -397,6 +203,10 @@ fn events(
 fn action(decision: &Decision) -> &'static str {
     match decision {
         Decision::Stop(_) => "Check",
+        Decision::Wait(Wait {
+            reason: WaitReason::Revocation,
+            ..
+        }) => "Revoke",
         Decision::Do(Step::Repair) => "Repair",
         _ => "Issue",
     }

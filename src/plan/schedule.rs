@@ -38,14 +38,46 @@ pub fn rotate_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
     published.issued_at.checked_add(every).ok()
 }
 
-/// What happens next to a published credential in which nothing is wrong, and when.
-pub fn next_replacement(seen: &Observed, published: &Published) -> Option<(Timestamp, NextAction)> {
-    let renewal = renew_at(seen, published).map(|at| (at, NextAction::Renew));
+/// When a credential that has to be renewed has so little life left that it goes ahead of everything
+/// else: half of what was left when its renewal was due.
+pub fn urgent_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
+    let due = renew_at(seen, published)?;
+    let left = published.expires_at?.duration_since(due);
+    due.checked_add(left / 2).ok()
+}
+
+/// Whether no successor would live longer, because the request itself says when all of it ends.
+pub fn is_last(seen: &Observed, published: &Published) -> bool {
+    let wanted = seen.request.spec.as_ref().ok();
+    let ends = wanted.and_then(|wanted| wanted.ends);
+    ends.is_some_and(|(ends, _)| published.expires_at.is_some_and(|at| at >= ends))
+}
+
+/// When the published credential is proven again: at whole multiples of `verifyEvery` after it was
+/// issued, the first one after the last proof. So a restart neither causes nor prevents one.
+pub fn verify_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
+    let every = seen.request.spec.as_ref().ok()?.verify_every?;
+    let age = seen.probe.at?.duration_since(published.issued_at);
+    let nanoseconds = every.as_nanos().max(1);
+    let times = age.as_nanos().max(0) / nanoseconds + 1;
+    let times = i32::try_from(times).ok()?;
+    published
+        .issued_at
+        .checked_add(every.checked_mul(times)?)
+        .ok()
+}
+
+/// What happens to a published credential in which nothing is wrong, and when.
+pub fn next_replacements(
+    seen: &Observed,
+    published: &Published,
+) -> impl Iterator<Item = (Timestamp, NextAction)> {
+    let renewal = renew_at(seen, published)
+        .filter(|_| !is_last(seen, published))
+        .map(|at| (at, NextAction::Renew));
     let rotation = rotate_at(seen, published).map(|at| (at, NextAction::Rotate));
-    [renewal, rotation]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
+    let proof = verify_at(seen, published).map(|at| (at, NextAction::Verify));
+    [renewal, rotation, proof].into_iter().flatten()
 }
 
 /// The spread of a request, 0 to 999, from its UID. Stable over restarts, and different for

@@ -7,12 +7,15 @@
 
 use std::{error::Error, time::Duration};
 
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Certificate, Method, StatusCode,
-    header::{self, HeaderMap},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -62,10 +65,41 @@ pub struct Call<'a> {
     /// The segments below the endpoint's path; encoded here, so that a name with a slash in it
     /// stays one segment.
     pub path: &'a [&'a str],
-    /// The query.
+    /// The query. A pair with an empty value is sent as the key alone.
     pub query: &'a [(&'a str, &'a str)],
     /// A bearer token.
     pub bearer: Option<&'a str>,
+    /// Further headers, whose values are secret.
+    pub headers: &'a [(HeaderName, &'a SecretString)],
+    /// A body of JSON, which may hold secrets.
+    pub body: Option<&'a Value>,
+}
+
+impl<'a> Call<'a> {
+    /// A call without anything but its path.
+    pub fn new(method: Method, path: &'a [&'a str]) -> Self {
+        Call {
+            method,
+            path,
+            query: &[],
+            bearer: None,
+            headers: &[],
+            body: None,
+        }
+    }
+}
+
+/// The order in which calls to one provider take turns: each waits for its own, so that no more are
+/// made in a second than the provider's budget says.
+pub trait Turns: Send + Sync {
+    /// Waits until one more call may be made.
+    ///
+    /// # Errors
+    /// When that would take long, because the provider asked to be left alone.
+    fn next(&self) -> BoxFuture<'_, Result<(), Failure>>;
+
+    /// Notes whether the provider did answer a call, with anything but an error of its own.
+    fn answered(&self, answered: bool);
 }
 
 /// An answer, whatever its status.
@@ -76,6 +110,8 @@ pub struct Answer {
     pub is_json: bool,
     /// How long the server asks to be left alone.
     pub retry_after: Option<SignedDuration>,
+    /// The headers. They may hold secrets, so only single ones are asked for.
+    headers: HeaderMap,
     /// The body. It may hold secrets, so it is wiped and cannot be printed.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -118,12 +154,22 @@ impl HttpClient {
         })
     }
 
-    /// Makes a call.
+    /// Makes a call when its turn has come.
     ///
     /// # Errors
     /// `Timeout`, `TLSFailed`, `EndpointRefused`, `ProviderUnavailable` when there was no answer;
-    /// `UnexpectedAnswer` when it was too large.
-    pub async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
+    /// `UnexpectedAnswer` when it was too large; that of [`Turns::next`].
+    pub async fn send(&self, turns: &dyn Turns, call: Call<'_>) -> Result<Answer, Failure> {
+        turns.next().await?;
+        let answer = self.make(call).await;
+        turns.answered(match &answer {
+            Ok(answer) => !answer.status.is_server_error(),
+            Err(failure) => !is_outage(failure.reason),
+        });
+        answer
+    }
+
+    async fn make(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let url = self.url(&call);
         if let Some(guard) = &self.guard
             && !guard.permits_literal(&url)
@@ -137,9 +183,23 @@ impl HttpClient {
         if let Some(token) = call.bearer {
             request = request.bearer_auth(token);
         }
+        for (name, value) in call.headers {
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
+                failed(
+                    Reason::UnexpectedAnswer,
+                    "the provider gave out a token that cannot stand in a header",
+                )
+            })?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
+        if let Some(body) = call.body {
+            request = request.json(body);
+        }
         let mut response = request.send().await.map_err(|error| failure(&error))?;
         let (is_json, retry_after) = facts(response.headers());
         let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
             if body.len() + chunk.len() > LARGEST_BODY {
@@ -154,8 +214,15 @@ impl HttpClient {
             status,
             is_json,
             retry_after,
+            headers,
             body,
         })
+    }
+
+    /// The same client with another base URL at the same server.
+    #[must_use]
+    pub fn at(self, endpoint: Url) -> Self {
+        HttpClient { endpoint, ..self }
     }
 
     /// The base URL.
@@ -169,13 +236,46 @@ impl HttpClient {
             segments.pop_if_empty().extend(call.path);
         }
         if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(call.query);
+            let mut pairs = url.query_pairs_mut();
+            for (key, value) in call.query {
+                if value.is_empty() {
+                    pairs.append_key_only(key);
+                } else {
+                    pairs.append_pair(key, value);
+                }
+            }
         }
         url
     }
 }
 
 impl Answer {
+    /// The value of a header, which may be secret.
+    pub fn header(&self, name: &str) -> Option<SecretString> {
+        let value = self.headers.get(name)?.to_str().ok()?;
+        Some(SecretString::from(value))
+    }
+
+    /// An answer as a server might give it.
+    #[cfg(test)]
+    pub fn of(status: u16, headers: &[(&'static str, &str)], body: &str) -> Self {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_str(value).unwrap();
+                (HeaderName::from_static(name), value)
+            })
+            .collect();
+        let (is_json, retry_after) = facts(&headers);
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            is_json,
+            retry_after,
+            headers,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        }
+    }
+
     /// What the status says, where it is the same for all systems: answers that are no success.
     /// `who` names the system, such as `DCE`.
     pub fn failure(&self, who: &str) -> Failure {
@@ -212,6 +312,14 @@ impl Answer {
             retry_after: self.retry_after,
         }
     }
+}
+
+/// Whether a call failed because there is nobody to answer it.
+fn is_outage(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ProviderUnavailable | Reason::Timeout | Reason::TLSFailed
+    )
 }
 
 /// A failure without a time.
@@ -354,12 +462,13 @@ mod tests {
         )
         .unwrap();
         let url = client.url(&Call {
-            method: Method::GET,
-            path: &["a", "b/../c d"],
-            query: &[("k", "v&w")],
-            bearer: None,
+            query: &[("k", "v&w"), ("flag", "")],
+            ..Call::new(Method::GET, &["a", "b/../c d"])
         });
-        assert_eq!(url.as_str(), "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w");
+        assert_eq!(
+            url.as_str(),
+            "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w&flag"
+        );
     }
 
     #[test]

@@ -7,8 +7,11 @@
 pub mod dce;
 pub mod guard;
 pub mod http;
+pub mod keystone;
 
-use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -20,15 +23,18 @@ use crate::{
         request::CredentialRequestSpec,
         validate,
     },
-    plan::{Credential, Failure, Proof, Refusal},
+    plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
     secret::SecretData,
 };
+use http::Turns;
 
 /// A system that a provider declares, with its settings checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum System {
     /// DaoCloud Enterprise 5.0.
     Dce(dce::Config),
+    /// OpenStack Keystone.
+    Keystone(keystone::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -36,12 +42,38 @@ pub enum System {
 pub enum Ask {
     /// A token of DaoCloud Enterprise 5.0.
     DceToken(dce::TokenAsk),
+    /// A credential of OpenStack Keystone.
+    Keystone(keystone::Ask),
+}
+
+/// A kind of credential, which is known even where a request is otherwise not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A token of DaoCloud Enterprise 5.0.
+    DceToken,
+    /// A pair of access key and secret key of OpenStack Keystone.
+    KeystoneAccessKey,
+    /// An application credential of OpenStack Keystone.
+    KeystoneApplicationCredential,
+    /// A token of OpenStack Keystone.
+    KeystoneToken,
 }
 
 /// A way to talk to a system with a login.
 pub enum Connection {
     /// To a DaoCloud Enterprise 5.0.
     Dce(dce::Client),
+    /// To an OpenStack Keystone.
+    Keystone(Box<keystone::Client>),
+}
+
+/// What a provider adds to each Secret, beside the credential itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layout {
+    /// The endpoint of a DaoCloud Enterprise 5.0.
+    Dce(Url),
+    /// Where what OpenStack Keystone issues is used.
+    Keystone(keystone::Layout),
 }
 
 /// What every system has: where it is and how it is reached.
@@ -63,10 +95,91 @@ pub struct LoginKey {
     pub field: &'static str,
     /// The key.
     pub key: String,
+    /// Whether the login cannot be without it.
+    pub required: bool,
 }
 
-/// The values of a login Secret, in the order of [`System::login_keys`].
-pub type LoginValues = Vec<SecretString>;
+/// The values of a login Secret, by their keys.
+#[derive(Default)]
+pub struct LoginValues(BTreeMap<String, SecretString>);
+
+impl LoginValues {
+    /// Notes a value.
+    pub fn insert(&mut self, key: String, value: SecretString) {
+        self.0.insert(key, value);
+    }
+
+    /// A value.
+    pub fn get(&self, key: &str) -> Option<&SecretString> {
+        self.0.get(key)
+    }
+
+    /// A value, or an empty one.
+    pub fn expect(&self, key: &str) -> SecretString {
+        self.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Whether a value stands in a text.
+    pub fn appear_in(&self, text: &str) -> bool {
+        self.0.values().any(|value| {
+            let value = value.expose_secret();
+            value.len() >= 8 && text.contains(value)
+        })
+    }
+}
+
+/// From what the names are derived under which a credential is known at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The UID of the request.
+    pub uid: String,
+    /// The serial of the credential.
+    pub serial: u64,
+    /// The cluster, for people: the UID of its namespace `kube-system`.
+    pub cluster: String,
+    /// The namespace of the request, for people.
+    pub namespace: String,
+    /// The name of the request, for people.
+    pub name: String,
+}
+
+/// A credential to be revoked: by what it is known, and whose it should be.
+pub struct Holder<'a> {
+    /// By what it is known.
+    pub identity: &'a Identity,
+    /// Whom it belonged to at the provider when it was issued, as far as is known. A hint.
+    pub owner: Option<&'a str>,
+}
+
+/// The grants that reach a request, to be held against what the provider says.
+#[derive(Clone, Debug)]
+pub struct Permission {
+    /// The grants for the request's namespace.
+    pub grants: Vec<Grant>,
+    /// What a request is told that none of them is about.
+    pub refusal: Refusal,
+}
+
+impl Permission {
+    /// A digest of the grants.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_string(&self.grants).unwrap_or_default();
+        Sha256::digest(text)
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// What came of asking for a credential.
+#[derive(Debug)]
+pub enum Issuance {
+    /// There it is.
+    Issued(Issued),
+    /// Something by its name is there already.
+    Taken,
+}
 
 /// A credential as the provider gave it.
 #[derive(Debug)]
@@ -84,11 +197,15 @@ impl System {
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
         validate::provider(spec)?;
-        match &spec.dce {
-            Some(dce) => dce::config::read(dce).map(|(config, reach)| (System::Dce(config), reach)),
-            None => Err(Refusal::new(
+        match (&spec.dce, &spec.keystone) {
+            (Some(dce), None) => {
+                dce::config::read(dce).map(|(config, reach)| (System::Dce(config), reach))
+            }
+            (None, Some(keystone)) => keystone::config::read(keystone)
+                .map(|(config, reach)| (System::Keystone(config), reach)),
+            _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names no system that this version of the operator knows; name exactly one of: dce",
+                "spec names no system that this version of the operator knows, or several; name exactly one of: dce, keystone",
             )),
         }
     }
@@ -103,38 +220,57 @@ impl System {
             .collect()
     }
 
-    /// The keys of the login Secret that are needed.
+    /// The keys of the login Secret that are needed, or may be there.
     pub fn login_keys(&self) -> Vec<LoginKey> {
         match self {
-            System::Dce(config) => config.login_keys(),
+            System::Dce(config) => config.login_keys().into(),
+            System::Keystone(config) => config.login_keys(),
         }
     }
 
-    /// A connection with a login, of which there is one value for each of [`Self::login_keys`].
+    /// What the provider adds to each Secret. `ca_pem` are the certificates of [`Reach::ca`].
+    pub fn layout(&self, reach: &Reach, ca_pem: Option<&[u8]>) -> Layout {
+        match self {
+            System::Dce(_) => Layout::Dce(reach.endpoint.clone()),
+            System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
+        }
+    }
+
+    /// A connection with a login.
     ///
     /// # Errors
     /// When a value cannot be a login of this system.
     pub fn connect(
         &self,
         http: http::HttpClient,
-        login: LoginValues,
+        login: &LoginValues,
+        layout: Layout,
     ) -> Result<Connection, Refusal> {
-        match self {
-            System::Dce(config) => dce::Client::new(config, http, login).map(Connection::Dce),
+        match (self, layout) {
+            (System::Dce(config), _) => dce::Client::new(config, http, login).map(Connection::Dce),
+            (System::Keystone(config), Layout::Keystone(layout)) => {
+                keystone::Client::new(config, http, login, layout)
+                    .map(|client| Connection::Keystone(Box::new(client)))
+            }
+            (System::Keystone(_), Layout::Dce(_)) => Err(mismatch()),
         }
     }
 
-    /// Whether a grant, which is for the right namespace, allows what is asked for. If not: what it
-    /// would allow.
+    /// Whether a grant, which is for the right namespace, may allow what is asked for, as far as that
+    /// can be told without the provider. If not: what it would allow.
     ///
     /// # Errors
     /// When it does not, with words about its limits, or none where it is about something else.
-    pub fn allows(grant: &Grant, ask: &Ask) -> Result<(), Option<String>> {
+    pub fn may_allow(grant: &Grant, ask: &Ask) -> Result<(), Option<String>> {
         match ask {
             Ask::DceToken(ask) => grant
                 .dce
                 .as_ref()
                 .map_or(Err(None), |grant| dce::config::allows(grant, ask)),
+            Ask::Keystone(ask) => grant
+                .keystone
+                .as_ref()
+                .map_or(Err(None), |grant| keystone::config::may_allow(grant, ask)),
         }
     }
 
@@ -144,20 +280,48 @@ impl System {
     /// When it is not.
     pub fn offers(&self, ask: &Ask) -> Result<(), Refusal> {
         match (self, ask) {
-            (System::Dce(_), Ask::DceToken(_)) => Ok(()),
+            (System::Dce(_), Ask::DceToken(_)) | (System::Keystone(_), Ask::Keystone(_)) => Ok(()),
+            (System::Dce(_), Ask::Keystone(_)) | (System::Keystone(_), Ask::DceToken(_)) => {
+                Err(mismatch())
+            }
+        }
+    }
+}
+
+/// A request names a provider of another system.
+fn mismatch() -> Refusal {
+    Refusal::new(
+        Reason::InvalidSpec,
+        "spec: the provider is of another system than what is asked for; correct spec.providerRef",
+    )
+}
+
+impl Layout {
+    /// A digest of what workloads are told beside the credential; none where that never changes.
+    pub fn digest(&self) -> Option<String> {
+        match self {
+            // The endpoint of a provider cannot be changed.
+            Layout::Dce(_) => None,
+            Layout::Keystone(layout) => Some(layout.digest()),
         }
     }
 
-    /// All keys of a Secret from those that are left of them: each guess that can be made, of which
-    /// the caller knows by a digest which is right.
+    /// All keys of a Secret from those that are left of them: each guess that can be made.
     pub fn recover(
+        &self,
         ask: &Ask,
-        endpoint: &Url,
         found: &SecretData,
         credential: &Credential,
     ) -> Vec<SecretData> {
-        match ask {
-            Ask::DceToken(_) => dce::token::recover(endpoint, found, credential),
+        match (self, ask) {
+            (Layout::Dce(endpoint), Ask::DceToken(_)) => {
+                dce::token::recover(endpoint, found, credential)
+            }
+            (Layout::Keystone(layout), Ask::Keystone(ask)) => layout
+                .recover(&ask.what, found, credential)
+                .into_iter()
+                .collect(),
+            _ => Vec::new(),
         }
     }
 }
@@ -168,19 +332,15 @@ impl Ask {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
-        match &spec.dce {
-            Some(dce) => dce::config::read_ask(dce),
-            None => Err(Refusal::new(
+        match (&spec.dce, &spec.keystone) {
+            (Some(dce), None) => dce::config::read_ask(dce),
+            (None, Some(keystone)) => {
+                keystone::config::read_ask(keystone, spec).map(Ask::Keystone)
+            }
+            _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names nothing to ask for that this version of the operator knows; name exactly one of: dce",
+                "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: dce, keystone",
             )),
-        }
-    }
-
-    /// What kind of credential it is.
-    pub fn credential(&self) -> &'static str {
-        match self {
-            Ask::DceToken(_) => "dce.token",
         }
     }
 
@@ -188,6 +348,70 @@ impl Ask {
     pub fn digest(&self) -> String {
         match self {
             Ask::DceToken(ask) => format!("dce.token/{}", ask.cycle),
+            Ask::Keystone(ask) => ask.digest(),
+        }
+    }
+
+    /// When all of it ends, and the field that says so.
+    pub fn ends(&self) -> Option<(jiff::Timestamp, &'static str)> {
+        match self {
+            Ask::DceToken(_) => None,
+            Ask::Keystone(ask) => match &ask.what {
+                keystone::What::ApplicationCredential(asked) => {
+                    asked.ends.map(|ends| (ends, keystone::config::ENDS))
+                }
+                keystone::What::AccessKey { .. } | keystone::What::Token => None,
+            },
+        }
+    }
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: &'static [Kind] = &[
+        Kind::DceToken,
+        Kind::KeystoneAccessKey,
+        Kind::KeystoneApplicationCredential,
+        Kind::KeystoneToken,
+    ];
+
+    /// What kind a request asks for, if it names one.
+    pub fn of(spec: &CredentialRequestSpec) -> Option<Kind> {
+        if let Some(keystone) = &spec.keystone {
+            return if keystone.access_key.is_some() {
+                Some(Kind::KeystoneAccessKey)
+            } else if keystone.application_credential.is_some() {
+                Some(Kind::KeystoneApplicationCredential)
+            } else {
+                keystone.token.is_some().then_some(Kind::KeystoneToken)
+            };
+        }
+        let dce = spec.dce.as_ref()?;
+        dce.token.is_some().then_some(Kind::DceToken)
+    }
+
+    /// How it is called: the fields of a request that ask for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::DceToken => "dce.token",
+            Kind::KeystoneAccessKey => "keystone.accessKey",
+            Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
+            Kind::KeystoneToken => "keystone.token",
+        }
+    }
+
+    /// What it can do.
+    pub fn traits(self) -> Traits {
+        match self {
+            Kind::DceToken => Traits::default(),
+            Kind::KeystoneAccessKey | Kind::KeystoneApplicationCredential => Traits {
+                revocable: true,
+                parting: false,
+            },
+            Kind::KeystoneToken => Traits {
+                revocable: false,
+                parting: true,
+            },
         }
     }
 }
@@ -197,19 +421,54 @@ impl Connection {
     ///
     /// # Errors
     /// The failure of the call, by its reason.
-    pub async fn test_login(&self) -> Result<(), Failure> {
+    pub async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
         match self {
-            Connection::Dce(client) => client.test_login().await,
+            Connection::Dce(client) => client.test_login(turns).await,
+            Connection::Keystone(client) => client.test_login(turns).await,
+        }
+    }
+
+    /// Whether something goes on working when the login Secret is lost.
+    pub fn has_living_session(&self) -> bool {
+        match self {
+            Connection::Dce(_) => false,
+            Connection::Keystone(client) => client.has_living_session(),
         }
     }
 
     /// Has a credential issued. The credential's serial and digest are left to the caller.
     ///
     /// # Errors
-    /// The failure of the call, by its reason.
-    pub async fn issue(&self, ask: &Ask) -> Result<Issued, Failure> {
+    /// The failure of the call, by its reason; `NotAllowed` where the grants do not allow what the
+    /// provider says about the login.
+    pub async fn issue(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+        identity: &Identity,
+    ) -> Result<Issuance, Failure> {
         match (self, ask) {
-            (Connection::Dce(client), Ask::DceToken(ask)) => client.issue_token(ask).await,
+            (Connection::Dce(client), Ask::DceToken(ask)) => {
+                client.issue_token(turns, ask).await.map(Issuance::Issued)
+            }
+            (Connection::Keystone(client), Ask::Keystone(ask)) => match &ask.what {
+                keystone::What::AccessKey { .. } => {
+                    client
+                        .issue_access_key(turns, ask, permission, identity)
+                        .await
+                }
+                keystone::What::ApplicationCredential(asked) => {
+                    client
+                        .issue_application_credential(turns, ask, asked, permission, identity)
+                        .await
+                }
+                keystone::What::Token => client
+                    .issue_token(turns, ask, permission)
+                    .await
+                    .map(Issuance::Issued),
+            },
+            _ => Err(crossed()),
         }
     }
 
@@ -217,9 +476,113 @@ impl Connection {
     ///
     /// # Errors
     /// When that could not be found out. That it does not work is [`Proof::Refused`].
-    pub async fn verify(&self, ask: &Ask, issued: &SecretData) -> Result<Proof, Failure> {
+    pub async fn verify(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        owner: Option<&str>,
+        data: &SecretData,
+    ) -> Result<Proof, Failure> {
         match (self, ask) {
-            (Connection::Dce(client), Ask::DceToken(_)) => client.verify_token(issued).await,
+            (Connection::Dce(client), Ask::DceToken(_)) => client.verify_token(turns, data).await,
+            (Connection::Keystone(client), Ask::Keystone(ask)) => {
+                let project = &ask.project;
+                match &ask.what {
+                    keystone::What::AccessKey { .. } => {
+                        client.verify_access_key(turns, project, owner, data).await
+                    }
+                    keystone::What::ApplicationCredential(_) => {
+                        client
+                            .verify_application_credential(turns, project, owner, data)
+                            .await
+                    }
+                    keystone::What::Token => client.verify_token(turns, data).await,
+                }
+            }
+            _ => Err(crossed()),
         }
     }
+
+    /// Has revoked whatever is there by the name of a request and a serial and belongs to the request.
+    /// `ask` is what the request asks for now, where that is valid and allowed.
+    ///
+    /// # Errors
+    /// When that could not be done.
+    pub async fn revoke(
+        &self,
+        turns: &dyn Turns,
+        kind: Kind,
+        ask: Option<&Ask>,
+        holder: &Holder<'_>,
+    ) -> Result<Revocation, Failure> {
+        match (self, kind) {
+            (Connection::Keystone(client), Kind::KeystoneAccessKey) => {
+                client.revoke_access_key(turns, holder, project(ask)).await
+            }
+            (Connection::Keystone(client), Kind::KeystoneApplicationCredential) => {
+                client
+                    .revoke_application_credential(turns, holder, project(ask))
+                    .await
+            }
+            _ => Err(crossed()),
+        }
+    }
+
+    /// Makes sure that nothing is there by the name of a request and a serial.
+    ///
+    /// # Errors
+    /// When it is still there, or that could not be found out.
+    pub async fn confirm(
+        &self,
+        turns: &dyn Turns,
+        kind: Kind,
+        ask: Option<&Ask>,
+        holder: &Holder<'_>,
+    ) -> Result<(), Failure> {
+        match (self, kind) {
+            (Connection::Keystone(client), Kind::KeystoneAccessKey) => {
+                client.confirm_access_key(turns, holder, project(ask)).await
+            }
+            (Connection::Keystone(client), Kind::KeystoneApplicationCredential) => {
+                client
+                    .confirm_application_credential(turns, holder, project(ask))
+                    .await
+            }
+            _ => Err(crossed()),
+        }
+    }
+
+    /// Revokes what a Secret holds, for a kind whose requests go without waiting for that.
+    ///
+    /// # Errors
+    /// When that could not be done.
+    pub async fn part(
+        &self,
+        turns: &dyn Turns,
+        kind: Kind,
+        data: &SecretData,
+    ) -> Result<(), Failure> {
+        match (self, kind) {
+            (Connection::Keystone(client), Kind::KeystoneToken) => {
+                client.part_with_token(turns, data).await
+            }
+            _ => Err(crossed()),
+        }
+    }
+}
+
+/// The project of what is asked for.
+fn project(ask: Option<&Ask>) -> Option<&keystone::names::Named> {
+    match ask {
+        Some(Ask::Keystone(ask)) => Some(&ask.project),
+        Some(Ask::DceToken(_)) | None => None,
+    }
+}
+
+/// A system was asked for what it does not have; that is refused long before.
+fn crossed() -> Failure {
+    http::failed(
+        Reason::InternalError,
+        "the provider was asked for something that its system does not have",
+    )
 }

@@ -28,6 +28,8 @@ pub struct Owner {
     pub credential: String,
     /// The Secret's name.
     pub secret_name: String,
+    /// Whether the Secret stays when the request is deleted, so that it has no owner reference.
+    pub retain: bool,
 }
 
 /// The annotations that the operator writes, and nothing else's.
@@ -42,6 +44,9 @@ const OURS: &[&str] = &[
     annotations::EXPIRES_AT,
     annotations::ASKED,
     annotations::ROTATION,
+    annotations::LEAK,
+    annotations::LAYOUT,
+    annotations::RETAINED,
     annotations::KEYS,
     annotations::CONTENT,
     annotations::UNVERIFIED,

@@ -23,6 +23,10 @@ pub struct Known {
     pub credential: Credential,
     /// Whether the provider could not prove it.
     pub unverified: bool,
+    /// A digest of what the provider adds to the credential.
+    pub layout: Option<String>,
+    /// Whether the Secret has no owner reference, since it stays when the request goes.
+    pub retained: bool,
     /// The operator's keys.
     pub keys: Vec<String>,
     /// The digest of these keys and their values.
@@ -38,6 +42,7 @@ impl Known {
             expires_at: self.credential.expires_at,
             asked: self.credential.asked.clone(),
             rotation: self.credential.rotation.clone(),
+            leak: self.credential.leak.clone(),
             unverified: self.unverified,
             id: self.credential.id.clone(),
             owner: self.credential.owner.clone(),
@@ -47,12 +52,14 @@ impl Known {
 }
 
 /// What a Secret that was read says. `before` is what was known of it, and counts more than its
-/// annotations: those are hints. `recover` derives all of the operator's keys from what is left of
-/// them, where the credential itself is whole.
+/// annotations: those are hints. `layout` is the digest of what the provider adds now, where that is
+/// known. `recover` derives all of the operator's keys from what is left of them, where the
+/// credential itself is whole.
 pub fn classify(
     secret: &Secret,
     owner: &Owner,
     before: Option<&Known>,
+    layout: Option<&Option<String>>,
     recover: impl Fn(&SecretData, &Credential) -> Vec<SecretData>,
 ) -> (Target, Option<Known>, Option<SecretData>) {
     if let Some(target) = whose(secret, owner) {
@@ -74,8 +81,11 @@ pub fn classify(
                 expires_at: Some(Timestamp::UNIX_EPOCH),
                 asked: String::new(),
                 rotation: None,
+                leak: None,
             },
             unverified: false,
+            layout: None,
+            retained: false,
             keys: Vec::new(),
             content: String::new(),
         };
@@ -88,18 +98,24 @@ pub fn classify(
     known.resource_version = secret.resource_version().unwrap_or_default();
     let found = SecretData::select(secret.data.as_ref(), known.keys.iter().map(String::as_str));
     let whole = found.digest() == known.content;
-    if whole && write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner) {
+    let laid_out = layout.is_none_or(|layout| *layout == known.layout);
+    let owned = is_controlled_by(secret, owner) != owner.retain && known.retained == owner.retain;
+    let marked =
+        write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner);
+    if whole && laid_out && owned && marked {
         let target = Target::Ours(known.published(Damage::None));
         return (target, Some(known), None);
     }
-    let guesses = if whole {
-        vec![found]
+    let recovered = if whole && laid_out {
+        Some(found)
+    } else if whole {
+        // The credential is as it was, and what stands around it has changed at the provider.
+        recover(&found, &known.credential).into_iter().next()
     } else {
         recover(&found, &known.credential)
+            .into_iter()
+            .find(|data| data.digest() == known.content)
     };
-    let recovered = guesses
-        .into_iter()
-        .find(|data| data.digest() == known.content);
     let damage = if recovered.is_some() {
         Damage::Repairable
     } else {
@@ -123,11 +139,8 @@ fn written(secret: &Secret, published: Published) -> Target {
 
 /// Whose it is, where it is not simply the request's own.
 fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
-    let ours = secret
-        .owner_references()
-        .iter()
-        .any(|reference| reference.controller == Some(true) && reference.uid == owner.uid)
-        && secret.labels().get(annotations::REQUEST_UID) == Some(&owner.uid);
+    let labelled = secret.labels().get(annotations::REQUEST_UID) == Some(&owner.uid);
+    let ours = labelled && (is_controlled_by(secret, owner) || is_retained(secret));
     if secret.metadata.deletion_timestamp.is_some() {
         return Some(Target::Terminating);
     }
@@ -178,6 +191,21 @@ fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
     ))
 }
 
+fn is_controlled_by(secret: &Secret, owner: &Owner) -> bool {
+    secret
+        .owner_references()
+        .iter()
+        .any(|reference| reference.controller == Some(true) && reference.uid == owner.uid)
+}
+
+/// Whether a Secret stays when its request goes: then it has no owner, and says so.
+fn is_retained(secret: &Secret) -> bool {
+    let said = secret.annotations().get(annotations::RETAINED);
+    let mut owners = secret.owner_references().iter();
+    said.is_some_and(|said| said == "true")
+        && owners.all(|reference| reference.controller != Some(true))
+}
+
 fn ours(secret: &Secret) -> BTreeMap<String, String> {
     secret
         .annotations()
@@ -219,8 +247,11 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
             expires_at,
             asked: get(annotations::ASKED)?.clone(),
             rotation: get(annotations::ROTATION).cloned(),
+            leak: get(annotations::LEAK).cloned(),
         },
         unverified: get(annotations::UNVERIFIED).is_some_and(|value| value == "true"),
+        layout: get(annotations::LAYOUT).cloned(),
+        retained: get(annotations::RETAINED).is_some_and(|value| value == "true"),
         keys: get(annotations::KEYS)?
             .split(',')
             .map(str::to_owned)

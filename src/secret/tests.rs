@@ -16,6 +16,7 @@ fn owner() -> Owner {
         provider: "ClusterCredentialProvider/dce".into(),
         credential: "dce.token".into(),
         secret_name: "s3".into(),
+        retain: false,
     }
 }
 
@@ -28,6 +29,7 @@ fn credential() -> Credential {
         expires_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
         asked: "dce.token/3".into(),
         rotation: Some("now".into()),
+        leak: None,
     }
 }
 
@@ -56,6 +58,7 @@ fn written() -> Secret {
         owner: &owner,
         credential: &credential,
         unverified: false,
+        layout: None,
         data: &data,
     });
     secret.metadata.uid = Some("secret-1".into());
@@ -64,7 +67,7 @@ fn written() -> Secret {
 }
 
 fn classified(secret: &Secret) -> (Target, Option<Known>, Option<SecretData>) {
-    classify(secret, &owner(), None, recover)
+    classify(secret, &owner(), None, Some(&None), recover)
 }
 
 fn damage(secret: &Secret) -> Damage {
@@ -176,7 +179,7 @@ fn what_is_remembered_counts_more_than_annotations() {
         );
         secret.annotations_mut().remove(annotations::CONTENT);
     });
-    let (target, _, recovered) = classify(&secret, &owner(), Some(&known), recover);
+    let (target, _, recovered) = classify(&secret, &owner(), Some(&known), Some(&None), recover);
     let Target::Ours(published) = target else {
         panic!("{target:?}")
     };
@@ -188,7 +191,7 @@ fn what_is_remembered_counts_more_than_annotations() {
     // What is remembered is about another Secret of that name.
     let other = changed(|secret| secret.metadata.uid = Some("secret-2".into()));
     assert_eq!(
-        classify(&other, &owner(), Some(&known), recover)
+        classify(&other, &owner(), Some(&known), Some(&None), recover)
             .1
             .unwrap()
             .uid,
@@ -281,6 +284,7 @@ fn a_secret_is_adopted_only_with_its_owner_s_consent() {
         owner: &owner,
         credential: &credential,
         unverified: false,
+        layout: None,
         data: &data,
     };
     let patch = adopt(&write, &free(Some("s3")));
@@ -317,6 +321,7 @@ fn a_patch_carries_what_was_read_and_removes_only_our_own() {
             owner: &owner,
             credential: &never,
             unverified: true,
+            layout: None,
             data: &data,
         },
         &known,

@@ -23,6 +23,8 @@ pub struct Write<'a> {
     pub credential: &'a Credential,
     /// Whether the provider could not prove it.
     pub unverified: bool,
+    /// A digest of what the provider adds to the credential.
+    pub layout: Option<&'a str>,
     /// The operator's keys.
     pub data: &'a SecretData,
 }
@@ -35,6 +37,8 @@ impl Write<'_> {
             resource_version,
             credential: self.credential.clone(),
             unverified: self.unverified,
+            layout: self.layout.map(str::to_owned),
+            retained: self.owner.retain,
             keys: self.data.keys().map(str::to_owned).collect(),
             content: self.data.digest(),
         }
@@ -58,7 +62,9 @@ pub fn create(write: &Write<'_>) -> Secret {
             namespace: Some(write.owner.namespace.clone()),
             labels: Some(labels_of(write.owner)),
             annotations: Some(write.annotations()),
-            owner_references: serde_json::from_value(json!([owner_reference(write.owner)])).ok(),
+            owner_references: (!write.owner.retain)
+                .then(|| serde_json::from_value(json!([owner_reference(write.owner)])).ok())
+                .flatten(),
             ..Default::default()
         },
         data: Some(data),
@@ -81,20 +87,28 @@ pub fn publish(write: &Write<'_>, known: &Known) -> Value {
 /// The patch that writes the operator's part of a Secret again. `secret` is what was read.
 pub fn repair(write: &Write<'_>, secret: &Secret, known: &Known) -> Value {
     let (uid, version) = identity(secret);
-    content(write, &known.keys, &uid, &version, None)
+    let owners = owners(write, secret);
+    let same = owners.len() == secret.owner_references().len();
+    content(write, &known.keys, &uid, &version, (!same).then_some(owners))
 }
 
 /// The patch that takes over a Secret whose owner consents. `secret` is what was read.
 pub fn adopt(write: &Write<'_>, secret: &Secret) -> Value {
-    // A merge patch replaces lists, so the owners that are there already come along.
-    let owners = secret
+    let (uid, version) = identity(secret);
+    content(write, &[], &uid, &version, Some(owners(write, secret)))
+}
+
+/// The owners of a Secret with the request among them, or without it where the Secret is to outlive
+/// it. A merge patch replaces lists, so the others that are there come along.
+fn owners(write: &Write<'_>, secret: &Secret) -> Vec<Value> {
+    let own = (!write.owner.retain).then(|| owner_reference(write.owner));
+    secret
         .owner_references()
         .iter()
+        .filter(|reference| reference.uid != write.owner.uid)
         .filter_map(|reference| serde_json::to_value(reference).ok())
-        .chain([owner_reference(write.owner)])
-        .collect();
-    let (uid, version) = identity(secret);
-    content(write, &[], &uid, &version, Some(owners))
+        .chain(own)
+        .collect()
 }
 
 fn identity(secret: &Secret) -> (String, String) {
@@ -164,6 +178,12 @@ pub(super) fn annotations_of(owner: &Owner, known: &Known) -> BTreeMap<String, S
     let optional = [
         (annotations::CREDENTIAL_ID, credential.id.clone()),
         (annotations::ROTATION, credential.rotation.clone()),
+        (annotations::LEAK, credential.leak.clone()),
+        (annotations::LAYOUT, known.layout.clone()),
+        (
+            annotations::RETAINED,
+            known.retained.then(|| "true".to_owned()),
+        ),
         (annotations::OWNER, credential.owner.clone()),
         (
             annotations::EXPIRES_AT,

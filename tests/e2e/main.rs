@@ -17,6 +17,7 @@ mod foreign;
 mod forgery;
 mod install;
 mod isolation;
+mod keystone;
 mod login;
 mod new_namespace;
 mod program;

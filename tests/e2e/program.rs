@@ -123,13 +123,13 @@ async fn an_api_server_that_is_not_there_yet_is_waited_for() {
     eventually(SOON, || async {
         let (status, _, words) = ask(&stage, "/readyz").await?;
         anyhow::ensure!(
-            status == 503 && words.contains("namespaces"),
+            status == 503 && words.contains("lease"),
             "{status} {words}"
         );
         anyhow::ensure!(
             stage
                 .logs()
-                .contains("a watch failed; it is taken up again"),
+                .contains("it is tried again"),
             "it has not tried yet"
         );
         Ok(())

@@ -149,6 +149,9 @@ impl Stage {
         });
         self.apply(&account).await;
         self.apply(&binding).await;
+        for object in self.shipped_leader_rules() {
+            self.apply(&object).await;
+        }
         self.token = control_plane()
             .service_account_token(&self.platform, "operator")
             .await
@@ -157,6 +160,24 @@ impl Stage {
         let provider = self.provider();
         self.apply(&provider).await;
         self
+    }
+
+    /// The shipped Role for the Lease and its binding, for the stage's account and namespace.
+    fn shipped_leader_rules(&self) -> Vec<Value> {
+        let yaml = std::fs::read_to_string(repository("deploy/base/rbac.yaml")).expect("the rules");
+        yaml.split("\n---\n")
+            .map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"))
+            .filter(|object| object["metadata"]["namespace"].is_string())
+            .map(|mut object| {
+                object["metadata"]["namespace"] = json!(self.platform);
+                if object["subjects"].is_array() {
+                    object["subjects"] = json!([
+                        {"kind": "ServiceAccount", "name": "operator", "namespace": self.platform},
+                    ]);
+                }
+                object
+            })
+            .collect()
     }
 
     /// Writes the login Secret, with consent.
@@ -395,23 +416,15 @@ impl Drop for Stage {
             drop(operator.process.wait());
         }
         if std::thread::panicking() {
-            let mut err = std::io::stderr().lock();
-            for start in 1..=self.starts {
-                let log = self.log(start);
-                let lines: Vec<_> = log
-                    .lines()
-                    .filter(|line| line.contains("credential_operator"))
-                    .collect();
-                let tail = lines.len().saturating_sub(40);
-                drop(writeln!(
-                    err,
-                    "--- {}: end of the log of start {start}:\n{}",
-                    self.team,
-                    lines[tail..].join("\n")
-                ));
-            }
+            drop(writeln!(std::io::stderr().lock(), "{}", self.logs_tail()));
         }
     }
+}
+
+/// Prints past what the test harness keeps of a test that passes.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()));
 }
 
 /// Creates an object as an administrator.

@@ -197,7 +197,8 @@ fn the_list_of_rights_is_that_of_the_manifests() {
             };
             writeln!(
                 text,
-                "\n## ClusterRole {}\n",
+                "\n## {} {}\n",
+                role["kind"].as_str().unwrap(),
                 role["metadata"]["name"].as_str().unwrap()
             )
             .unwrap();

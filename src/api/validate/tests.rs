@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use super::*;
 use crate::{
     api::{
-        dce::{DceAuth, DceGrant, DceKeyPair, DceKind, DceProvider, Tls},
+        dce::{DceAuth, DceGrant, DceKeyPair, DceKind, DceProvider},
+        endpoint::Tls,
         provider::Budget,
         reference::{CaBundleRef, SecretRef},
     },
@@ -29,6 +30,7 @@ fn grant() -> Grant {
             kinds: vec![DceKind::Token],
             max_cycle: Some(30),
         }),
+        keystone: None,
     }
 }
 
@@ -76,6 +78,7 @@ fn good() -> ProviderSpec {
                 },
             },
         }),
+        keystone: None,
         allow: vec![grant()],
         budget: Budget::default(),
     }
@@ -148,7 +151,7 @@ fn a_good_provider_is_read() {
 
 #[test]
 fn a_bad_endpoint_is_refused_whatever_is_wrong_with_it() {
-    const ABSOLUTE: &str = "must be an absolute URL such as https://dce.example.com";
+    const ABSOLUTE: &str = "must be an absolute URL such as https://cloud.example.com";
     let long = format!("https://dce.example.com/{}", "a".repeat(1024));
     for (endpoint, words) in [
         ("", ABSOLUTE),

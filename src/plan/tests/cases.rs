@@ -3,24 +3,24 @@
 use super::{super::refusal as refusals, *};
 use Decision::{Do, LetGo, Stop};
 use Step::{Discard, Issue, Look, Publish, Repair, Verify};
-use Urgency::{Expiring, New};
+use Urgency::{New, Routine};
 
 /// What a row expects: a decision, or the gist of one.
-enum Expect {
+pub(super) enum Expect {
     Exactly(Decision),
     Stops(Reason),
     Waits(WaitReason, Option<i64>, Option<NextAction>),
 }
-use Expect::{Exactly, Stops, Waits};
+pub(super) use Expect::{Exactly, Stops, Waits};
 
-struct Case {
+pub(super) struct Case {
     name: &'static str,
     seen: Observed,
     second: i64,
     expect: Expect,
 }
 
-fn case(name: &'static str, seen: Observed, second: i64, expect: Expect) -> Case {
+pub(super) fn case(name: &'static str, seen: Observed, second: i64, expect: Expect) -> Case {
     Case {
         name,
         seen,
@@ -29,7 +29,7 @@ fn case(name: &'static str, seen: Observed, second: i64, expect: Expect) -> Case
     }
 }
 
-fn check(cases: Vec<Case>) {
+pub(super) fn check(cases: Vec<Case>) {
     for Case {
         name,
         seen,
@@ -124,7 +124,7 @@ fn a_new_request_gets_a_proven_credential() {
 #[test]
 fn a_credential_is_replaced_before_it_dies_and_when_asked() {
     let due = |change_it: fn(&mut Observed)| change(synced(), change_it);
-    let replace = || Exactly(Do(Issue(2, Expiring(at(3000)))));
+    let replace = || Exactly(Do(Issue(2, Routine(at(3000)))));
     check(vec![
         case(
             "not yet two thirds of its life",
@@ -133,6 +133,12 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
             Waits(WaitReason::Rest, Some(2000), Some(NextAction::Renew)),
         ),
         case("two thirds of its life", synced(), 2000, replace()),
+        case(
+            "half of what was left then is over: it goes ahead of everything else",
+            synced(),
+            2500,
+            Exactly(Do(Issue(2, Urgency::Expiring(at(3000))))),
+        ),
         case(
             "a spread of up to a tenth of its life moves that",
             due(|seen| seen.request.spread = 500),
@@ -199,7 +205,12 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
             1,
             replace(),
         ),
-        case("it has expired: still the same", synced(), 4000, replace()),
+        case(
+            "it has expired: as if there were none",
+            synced(),
+            4000,
+            Exactly(Do(Issue(2, New))),
+        ),
         case(
             "it never expires: rest until a change",
             due(|seen| {
@@ -213,11 +224,9 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
         ),
         case(
             "the next serial is above all that are known",
-            due(|seen| {
-                seen.recorded.serial = 7;
-            }),
+            due(|seen| seen.recorded.credentials = vec![current(7)]),
             2000,
-            Exactly(Do(Issue(8, Expiring(at(3000))))),
+            Exactly(Do(Issue(8, Routine(at(3000))))),
         ),
     ]);
 }
@@ -264,7 +273,7 @@ fn a_secret_that_somebody_changed_is_put_right() {
             "whole but expired: replace it",
             damaged(Damage::Repairable),
             3000,
-            Exactly(Do(Issue(2, Expiring(at(3000))))),
+            Exactly(Do(Issue(2, New))),
         ),
         case(
             "the credential is gone: replace it",
@@ -375,7 +384,7 @@ fn some_things_stop_a_request_until_somebody_changes_something() {
         case(
             "being deleted: let go, whatever else",
             change(damaged(Damage::Lost), |seen| {
-                seen.request.deleting = true;
+                seen.request.deleting = Some(at(0));
                 seen.request.suspended = true;
             }),
             9999,
@@ -384,7 +393,7 @@ fn some_things_stop_a_request_until_somebody_changes_something() {
         case(
             "being deleted, with the Secret gone first: not repaired",
             change(synced(), |seen| {
-                seen.request.deleting = true;
+                seen.request.deleting = Some(at(0));
                 seen.target = Target::Absent;
             }),
             1,

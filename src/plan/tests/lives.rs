@@ -17,7 +17,12 @@ fn play(
         steps.push(step);
         assert!(steps.len() < 24, "{steps:?}");
         match step {
-            Step::Look => seen.target = Target::Absent,
+            Step::Look => {
+                seen.looked = true;
+                if matches!(seen.target, Target::Unknown) {
+                    seen.target = Target::Absent;
+                }
+            }
             Step::Issue(serial, _) => match issue() {
                 Ok(life) => {
                     *seen = with_in_hand(seen.clone(), Proof::Missing);
@@ -35,6 +40,12 @@ fn play(
                     now,
                 ),
             },
+            Step::AddFinalizer => seen.request.finalizer = true,
+            Step::HoldProvider => seen.provider_held = true,
+            Step::Prove(_) => seen.probe.at = Some(now),
+            Step::Revoke(serial, _) => drop(seen.revocations.insert(serial, Revocation::Sent)),
+            Step::Confirm(serial, _) => drop(seen.revocations.insert(serial, Revocation::Gone)),
+            Step::RemoveFinalizer { .. } => seen.request.finalizer = false,
             Step::Verify(_) => seen.in_hand.as_mut().unwrap().proof = Proof::Given,
             Step::Publish => {
                 let credential = seen.in_hand.clone().unwrap().credential;

@@ -6,11 +6,17 @@ mod lives;
 mod providers;
 mod purity;
 mod reports;
+mod revocation;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::{api::request::FailureRecord, secret::SecretData};
+use crate::{
+    api::request::{CredentialRecord, CredentialState, FailureRecord},
+    secret::SecretData,
+};
 
 /// All cases begin here. The published credential was issued then and lives for 3000 seconds, so
 /// that two thirds of its life are 2000 seconds.
@@ -27,8 +33,14 @@ fn fresh() -> Observed {
         request: Request {
             name: "s3".into(),
             generation: 1,
-            deleting: false,
+            deleting: None,
+            namespace_deleting: false,
+            finalizer: false,
+            traits: Traits::default(),
+            retain: false,
             rotate: None,
+            revoke_retiring: None,
+            abandon: BTreeSet::new(),
             spread: 0,
             suspended: false,
             spec: Ok(Wanted {
@@ -37,16 +49,30 @@ fn fresh() -> Observed {
                 secret_name: "s3".into(),
                 renew_before: None,
                 rotate_every: None,
+                overlap: SignedDuration::from_secs(300),
+                verify_every: None,
+                ends: None,
             }),
         },
         gate: Gate::Open {
             inputs: "provider@1".into(),
         },
+        access: Access::Open {
+            inputs: "provider@1".into(),
+        },
+        provider_held: false,
         target: Target::Unseen,
+        looked: false,
         recorded: Recorded::default(),
         in_hand: None,
         call_under_way: false,
         queued: None,
+        outage: false,
+        taken: BTreeSet::new(),
+        leftovers: BTreeSet::new(),
+        revocations: BTreeMap::new(),
+        probe: Probe::default(),
+        give_up_after: SignedDuration::from_secs(600),
         replacements: Vec::new(),
         repairs: Vec::new(),
         done: Done::default(),
@@ -57,8 +83,31 @@ fn fresh() -> Observed {
 fn synced() -> Observed {
     let mut seen = fresh();
     seen.target = Target::Ours(published());
-    seen.recorded.serial = 1;
+    seen.recorded.credentials = vec![current(1)];
     seen
+}
+
+/// What the ledger says of the credential in the Secret.
+fn current(serial: u64) -> CredentialRecord {
+    CredentialRecord {
+        serial,
+        id: Some(format!("id-{serial}")),
+        owner: Some("bot".into()),
+        state: CredentialState::Current,
+        issued_at: Some(BEGIN),
+        expires_at: Some(at(3000)),
+        revoke_after: None,
+    }
+}
+
+/// The same of one that was replaced.
+fn retiring(serial: u64, revoke_after: i64) -> CredentialRecord {
+    CredentialRecord {
+        state: CredentialState::Retiring,
+        expires_at: None,
+        revoke_after: Some(at(revoke_after)),
+        ..current(serial)
+    }
 }
 
 fn published() -> Published {
@@ -68,9 +117,10 @@ fn published() -> Published {
         expires_at: Some(at(3000)),
         asked: "asked".into(),
         rotation: None,
+        leak: None,
         unverified: false,
-        id: None,
-        owner: None,
+        id: Some("id-1".into()),
+        owner: Some("bot".into()),
         damage: Damage::None,
     }
 }
@@ -86,6 +136,7 @@ fn with_in_hand(mut seen: Observed, proof: Proof) -> Observed {
             expires_at: Some(at(9000)),
             asked: "asked".into(),
             rotation: None,
+            leak: None,
         },
         data: SecretData::default().with("token", "t"),
         proof,

@@ -16,6 +16,10 @@ fn declared() -> SeenProvider {
         login: None,
         insecure: None,
         requests: 3,
+        deleting: false,
+        held: false,
+        wanted_held: false,
+        needed_by: Some(Vec::new()),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     plan::{Failure, Proof, Refusal},
     providers::{
         Issued, LoginValues,
-        http::{Answer, Call, HttpClient, failed},
+        http::{Answer, Call, HttpClient, Turns, failed},
     },
     secret::SecretData,
 };
@@ -41,10 +41,10 @@ impl Client {
     ///
     /// # Errors
     /// `LoginInvalid` when one of the two cannot be a key.
-    pub fn new(config: &Config, http: HttpClient, login: LoginValues) -> Result<Self, Refusal> {
-        let [ak, sk] = <[SecretString; 2]>::try_from(login)
-            .map_err(|_| Refusal::new(Reason::LoginInvalid, "the login needs an AK and an SK"))?;
-        for (key, value) in config.login_keys().iter().zip([&ak, &sk]) {
+    pub fn new(config: &Config, http: HttpClient, login: &LoginValues) -> Result<Self, Refusal> {
+        let [ak, sk] = config.login_keys();
+        let [ak, sk] = [&ak, &sk].map(|key| (key, login.expect(&key.key)));
+        for (key, value) in [&ak, &sk] {
             let value = value.expose_secret();
             let plausible = !value.is_empty()
                 && value.len() <= LONGEST_KEY
@@ -59,7 +59,11 @@ impl Client {
                 ));
             }
         }
-        Ok(Client { http, ak, sk })
+        Ok(Client {
+            http,
+            ak: ak.1,
+            sk: sk.1,
+        })
     }
 
     /// Asks for a token of the shortest life and forgets it: DCE has no other way to try an AK/SK
@@ -67,29 +71,31 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::issue_token`].
-    pub async fn test_login(&self) -> Result<(), Failure> {
-        self.issue_token(&TokenAsk { cycle: 1 }).await.map(drop)
+    pub async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
+        self.issue_token(turns, &TokenAsk { cycle: 1 })
+            .await
+            .map(drop)
     }
 
     /// `GET token?ak=&sk=&cycle=`. `cycle` is always sent: before 0.13 it was required.
     ///
     /// # Errors
     /// `LoginRefused`, `NotOffered` where DCE has no such endpoint, and those of any call.
-    pub async fn issue_token(&self, ask: &TokenAsk) -> Result<Issued, Failure> {
+    pub async fn issue_token(
+        &self,
+        turns: &dyn Turns,
+        ask: &TokenAsk,
+    ) -> Result<Issued, Failure> {
         let cycle = ask.cycle.to_string();
-        let answer = self
-            .http
-            .send(Call {
-                method: Method::GET,
-                path: &[API[0], API[1], API[2], "token"],
-                query: &[
-                    ("ak", self.ak.expose_secret()),
-                    ("sk", self.sk.expose_secret()),
-                    ("cycle", &cycle),
-                ],
-                bearer: None,
-            })
-            .await?;
+        let call = Call {
+            query: &[
+                ("ak", self.ak.expose_secret()),
+                ("sk", self.sk.expose_secret()),
+                ("cycle", &cycle),
+            ],
+            ..Call::new(Method::GET, &[API[0], API[1], API[2], "token"])
+        };
+        let answer = self.http.send(turns, call).await?;
         if answer.status != StatusCode::OK {
             return Err(refused_token(&answer));
         }
@@ -100,19 +106,19 @@ impl Client {
     ///
     /// # Errors
     /// Those of any call. A token that is refused is no error but [`Proof::Refused`].
-    pub async fn verify_token(&self, data: &SecretData) -> Result<Proof, Failure> {
+    pub async fn verify_token(
+        &self,
+        turns: &dyn Turns,
+        data: &SecretData,
+    ) -> Result<Proof, Failure> {
         let token = data
             .text("token")
             .ok_or_else(|| failed(Reason::InternalError, "there is no token to verify"))?;
-        let answer = self
-            .http
-            .send(Call {
-                method: Method::GET,
-                path: &[API[0], API[1], API[2], "current-user"],
-                query: &[],
-                bearer: Some(token),
-            })
-            .await?;
+        let call = Call {
+            bearer: Some(token),
+            ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
+        };
+        let answer = self.http.send(turns, call).await?;
         match answer.status {
             StatusCode::OK => proof(&answer, token),
             // Older versions, and gateways that do not let it through.

@@ -7,7 +7,6 @@ use crate::{
         Reason,
         dce::{
             DEFAULT_CYCLE, DceCredential, DceGrant, DceKeyPair, DceKind, DceProvider, MAX_CYCLE,
-            Tls,
         },
         validate,
     },
@@ -42,7 +41,7 @@ pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
     let tls = spec.tls.clone().unwrap_or_default();
     let pair = &spec.auth.key_pair;
     check_login(pair)?;
-    check_tls(&tls)?;
+    validate::tls("spec.dce.tls", &tls)?;
     let key =
         |named: &Option<String>, default: &str| named.clone().unwrap_or_else(|| default.to_owned());
     Ok((
@@ -70,24 +69,6 @@ fn check_login(pair: &DceKeyPair) -> Result<(), Refusal> {
     )?;
     validate::secret_key("spec.dce.auth.keyPair.akKey", pair.ak_key.as_deref())?;
     validate::secret_key("spec.dce.auth.keyPair.skKey", pair.sk_key.as_deref())
-}
-
-fn check_tls(tls: &Tls) -> Result<(), Refusal> {
-    let Some(ca) = &tls.ca_bundle_secret_ref else {
-        return Ok(());
-    };
-    if tls.insecure_skip_verify == Some(true) {
-        return Err(Refusal::new(
-            Reason::InvalidSpec,
-            "spec.dce.tls: set either caBundleSecretRef or insecureSkipVerify, not both",
-        ));
-    }
-    validate::secret_name("spec.dce.tls.caBundleSecretRef.name", &ca.name)?;
-    validate::namespace(
-        "spec.dce.tls.caBundleSecretRef.namespace",
-        ca.namespace.as_deref(),
-    )?;
-    validate::secret_key("spec.dce.tls.caBundleSecretRef.key", ca.key.as_deref())
 }
 
 /// Reads what a request asks for.
@@ -135,15 +116,17 @@ pub fn allows(grant: &DceGrant, ask: &TokenAsk) -> Result<(), Option<String>> {
 
 impl Config {
     /// The keys of the login Secret.
-    pub fn login_keys(&self) -> Vec<LoginKey> {
-        vec![
+    pub fn login_keys(&self) -> [LoginKey; 2] {
+        [
             LoginKey {
                 field: "spec.dce.auth.keyPair.akKey",
                 key: self.ak_key.clone(),
+                required: true,
             },
             LoginKey {
                 field: "spec.dce.auth.keyPair.skKey",
                 key: self.sk_key.clone(),
+                required: true,
             },
         ]
     }

@@ -67,6 +67,7 @@ pub fn read(
         expires_at: Some(expires_at),
         asked: String::new(),
         rotation: None,
+        leak: None,
     };
     let data = data(&token, endpoint, &credential);
     Ok(Issued { credential, data })

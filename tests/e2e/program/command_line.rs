@@ -46,7 +46,7 @@ fn every_flag_of_the_help_names_its_variable() {
             .or_else(|| line.strip_prefix("-h, --"))
         {
             flags.push((
-                flag.split([' ', '=']).next().unwrap_or_default().to_owned(),
+                flag.split([' ', '=', '[']).next().unwrap_or_default().to_owned(),
                 String::new(),
             ));
         }
@@ -76,6 +76,9 @@ fn a_flag_that_makes_no_sense_is_named_also_when_it_is_a_variable() {
         ("listen", "everywhere"),
         ("tenant-endpoints", "10.0.0.0/99"),
         ("log-format", "xml"),
+        ("leader-election", "perhaps"),
+        ("lease-duration-seconds", "1"),
+        ("give-up-after", "soon"),
         ("log", "a=b=c"),
     ] {
         let variable = format!(

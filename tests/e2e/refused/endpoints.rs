@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Row, cluster_provider, provider, row, with, without};
 
 const ENDPOINT: &str = "spec.dce.endpoint: ";
-const ABSOLUTE: &str = "must be an absolute URL such as https://dce.example.com";
+const ABSOLUTE: &str = "must be an absolute URL such as https://cloud.example.com";
 const SCHEME: &str = "must start with https://";
 const NO_LOGIN: &str =
     "must not hold a user name or password; the login belongs into the Secret that auth names";

@@ -29,17 +29,23 @@ pub fn rows() -> Vec<Row> {
         row(
             "an empty spec",
             with(nothing("CredentialProvider"), "spec", json!({})),
-            &["spec: ", "name the system, exactly one of: dce"],
+            &["spec: ", "name the system, exactly one of: dce, keystone"],
         ),
         row(
             "no system for the cluster",
             without(cluster_provider(), "spec/dce"),
-            &["spec: ", "name the system, exactly one of: dce"],
+            &["spec: ", "name the system, exactly one of: dce, keystone"],
         ),
         row(
             "two systems",
-            cluster("spec/keystone", json!({})),
-            &["unknown field \"spec.keystone\""],
+            cluster(
+                "spec/keystone",
+                json!({
+                    "endpoint": "https://keystone.example.com",
+                    "auth": {"password": {"secretRef": {"namespace": "platform", "name": "login"}}},
+                }),
+            ),
+            &["spec: ", "name the system, exactly one of: dce, keystone"],
         ),
         row(
             "no login",
@@ -247,7 +253,7 @@ fn grants() -> Vec<Row> {
         row(
             "a grant of nothing",
             without(cluster_provider(), "spec/allow/0/dce"),
-            &["spec.allow[0]: ", "name what is allowed, one of: dce"],
+            &["spec.allow[0]: ", "name what is allowed, one of: dce, keystone"],
         ),
         row(
             "a grant without kinds",

@@ -44,7 +44,7 @@ pub fn rows() -> Vec<Row> {
         row(
             "nothing to ask for",
             without(request(), "spec/dce"),
-            &["spec: ", "name what to ask for, exactly one of: dce"],
+            &["spec: ", "name what to ask for, exactly one of: dce, keystone"],
         ),
         row(
             "a system without a kind",

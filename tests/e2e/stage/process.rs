@@ -8,6 +8,7 @@ impl Stage {
         self.start_unready().await;
         eventually(SOON, || async {
             let answer = self.get("/readyz").await?;
+            // One that stands by answers otherwise.
             if answer.starts_with("ok") {
                 Ok(())
             } else {
@@ -31,6 +32,9 @@ impl Stage {
                 "--listen=127.0.0.1:0",
                 "--log=trace",
             ])
+            .arg(format!("--lease-namespace={}", self.platform))
+            // By the same name it goes on at once after it was killed, as in a pod.
+            .arg(format!("--lease-identity={}", self.team))
             .arg(format!("--namespaces={}", self.team))
             .arg(format!("--provider-selector=stage={}", self.team))
             .args(&self.flags)
@@ -130,6 +134,22 @@ impl Stage {
     /// All that the operator has logged, over all of its starts.
     pub fn logs(&self) -> String {
         (1..=self.starts).map(|start| self.log(start)).collect()
+    }
+
+    /// The end of what the operator has logged in each of its starts.
+    pub fn logs_tail(&self) -> String {
+        let mut text = String::new();
+        for start in 1..=self.starts {
+            let log = self.log(start);
+            let lines: Vec<_> = log
+                .lines()
+                .filter(|line| line.contains("credential_operator"))
+                .collect();
+            let tail = lines.len().saturating_sub(40);
+            let lines = lines[tail..].join("\n");
+            text += &format!("--- {}: end of the log of start {start}:\n{lines}\n", self.team);
+        }
+        text
     }
 
     pub(super) fn log(&self, start: u32) -> String {

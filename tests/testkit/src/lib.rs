@@ -4,6 +4,8 @@
 
 pub mod control_plane;
 pub mod dce;
+pub mod keystone;
+pub mod openstack;
 pub mod server;
 pub mod wait;
 pub mod wire;

@@ -17,8 +17,10 @@ fn asking(dce: Option<DceCredential>) -> CredentialRequestSpec {
             name: "dce".into(),
         },
         dce,
+        keystone: None,
         secret: None,
         renewal: None,
+        deletion_policy: None,
         suspend: None,
     }
 }

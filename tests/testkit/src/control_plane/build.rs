@@ -223,7 +223,8 @@ fn key() -> String {
         .collect()
 }
 
-fn cache() -> Result<PathBuf> {
+/// Where everything lies that is made once: `credential-operator` in the user's cache directory.
+pub(crate) fn cache() -> Result<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value: &OsString| !value.is_empty())

@@ -1,29 +1,29 @@
-//! The directory that one control plane keeps its data, keys and logs in.
+//! The directory that one control plane, or another part made of servers, keeps its data, keys and
+//! logs in.
 //!
 //! A control plane that is shared by a test binary is never dropped, and a killed one cannot be.
-//! What such processes leave behind is removed when the next control plane starts: a lock, which
-//! the kernel releases with its process, tells which is whose.
+//! What such processes leave behind is removed when the next of its kind starts: a lock, which the
+//! kernel releases with its process, tells which is whose.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-const PREFIX: &str = "credential-operator-control-plane-";
-
 /// A directory that goes with its owner.
-pub(super) struct Directory {
+pub(crate) struct Directory {
     path: PathBuf,
     lock_path: PathBuf,
     _lock: File,
 }
 
 impl Directory {
-    /// Removes what dead processes left, and creates an empty directory.
-    pub(super) fn create() -> Result<Self> {
+    /// Removes what dead processes left of this kind, and creates an empty directory.
+    pub(crate) fn create(kind: &str) -> Result<Self> {
         let parent = std::env::temp_dir();
-        sweep(&parent);
-        let name = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
+        let prefix = format!("credential-operator-{kind}-");
+        sweep(&parent, &prefix);
+        let name = format!("{prefix}{}", uuid::Uuid::new_v4().simple());
         Self::create_in(&parent, &name)
             .with_context(|| format!("cannot create {name} in {}", parent.display()))
     }
@@ -44,7 +44,7 @@ impl Directory {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -55,15 +55,15 @@ impl Drop for Directory {
     }
 }
 
-/// Removes every directory of ours under `parent` whose owner is gone.
-fn sweep(parent: &Path) {
+/// Removes every directory under `parent` whose name begins with `prefix` and whose owner is gone.
+fn sweep(parent: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(parent) else {
         return;
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let ours = path
             .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+            .is_some_and(|name| name.to_string_lossy().starts_with(prefix));
         if !ours || !path.is_dir() {
             continue;
         }
@@ -94,6 +94,8 @@ fn lock_of(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    const PREFIX: &str = "credential-operator-control-plane-";
+
     #[test]
     fn a_directory_goes_with_its_owner() {
         let parent = tempfile::tempdir().unwrap();
@@ -111,16 +113,19 @@ mod tests {
             fs::create_dir_all(parent.path().join(format!("{PREFIX}{abandoned}/data"))).unwrap();
         }
         fs::write(parent.path().join(format!("{PREFIX}dead.lock")), "").unwrap();
-        fs::create_dir(parent.path().join("foreign")).unwrap();
+        for other in ["credential-operator-keystone-dead", "foreign"] {
+            fs::create_dir(parent.path().join(other)).unwrap();
+        }
 
-        sweep(parent.path());
+        sweep(parent.path(), PREFIX);
 
         assert!(living.path().is_dir());
         drop(living);
-        let left: Vec<_> = fs::read_dir(parent.path())
+        let mut left: Vec<_> = fs::read_dir(parent.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(left, ["foreign"]);
+        left.sort();
+        assert_eq!(left, ["credential-operator-keystone-dead", "foreign"]);
     }
 }

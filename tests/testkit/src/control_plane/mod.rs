@@ -39,9 +39,10 @@ pub use assets::Assets;
 pub use audit::{Audit, AuditEvent, Mark};
 
 use crate::wire::Certificate;
+pub(crate) use build::cache;
 use build::say;
-use directory::Directory;
-use process::Server;
+pub(crate) use directory::Directory;
+pub(crate) use process::Server;
 use servers::Tokens;
 
 /// What kind of control plane to start.
@@ -106,7 +107,7 @@ impl ControlPlane {
             say!("{:#}", assets.require_controller_manager().unwrap_err());
             options.controller_manager = false;
         }
-        let directory = Directory::create()?;
+        let directory = Directory::create("control-plane")?;
         let certificate = Certificate::for_loopback()?;
         let tokens = servers::write_files(directory.path(), &certificate)?;
 

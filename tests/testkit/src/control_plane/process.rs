@@ -18,7 +18,7 @@ const SHELL_GUARD: &str =
 const SHOWN_LINES: usize = 25;
 
 /// A running server: killed when dropped, and by its guard when this process ends in whatever way.
-pub(super) struct Server {
+pub(crate) struct Server {
     name: &'static str,
     child: Child,
     /// The end of the pipe whose other end the guard watches.
@@ -34,34 +34,56 @@ impl Server {
         directory: &Path,
         arguments: &[String],
     ) -> Result<Self> {
-        let log = directory.join(format!("{name}.log"));
-        let output = File::create(&log)?;
         let program = assets.program(name);
         let mut command = match assets.guard() {
             Guard::BuiltIn => Command::new(&program),
-            Guard::Shell => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", SHELL_GUARD, name]).arg(&program);
-                shell
-            }
+            Guard::Shell => guarded(name, &program),
         };
+        command.args(arguments);
+        let mut settings = Vec::new();
+        if assets.guard() == Guard::BuiltIn {
+            settings.push(("CONTROL_PLANE_GUARD", "1"));
+        }
+        Self::spawn(name, directory, command, &settings)
+            .with_context(|| format!("cannot start {}", program.display()))
+    }
+
+    /// Starts a program that knows nothing of guards in `directory`, with no environment but
+    /// `settings`, its output going to the log file `name`.log there.
+    pub(crate) fn start_guarded(
+        name: &'static str,
+        directory: &Path,
+        program: &Path,
+        arguments: &[String],
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut command = guarded(name, program);
+        command.args(arguments);
+        Self::spawn(name, directory, command, settings)
+            .with_context(|| format!("cannot start {}", program.display()))
+    }
+
+    /// Starts a command that ends with its standard input.
+    fn spawn(
+        name: &'static str,
+        directory: &Path,
+        mut command: Command,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        let log = directory.join(format!("{name}.log"));
+        let output = File::create(&log)?;
         command
-            .args(arguments)
             .current_dir(directory)
-            // etcd takes settings from ETCD_*, all of them proxies from *_PROXY: none of that is
-            // meant for these.
+            // etcd takes settings from ETCD_*, Keystone from OS_*, all of them proxies from
+            // *_PROXY: none of that is meant for these.
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", directory)
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output);
-        if assets.guard() == Guard::BuiltIn {
-            command.env("CONTROL_PLANE_GUARD", "1");
-        }
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut child = command.spawn()?;
         let pipe = child.stdin.take();
         Ok(Self {
             name,
@@ -72,7 +94,7 @@ impl Server {
     }
 
     /// Fails with the end of the log if the server has ended.
-    pub(super) fn check_alive(&mut self) -> Result<()> {
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!(
                 "{} ended ({status}); the end of its log:\n{}",
@@ -83,21 +105,28 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The last lines of what the server has written.
-    pub(super) fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
     }
+}
+
+/// A command that runs `program` beside a shell that ends it.
+fn guarded(name: &str, program: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SHELL_GUARD, name]).arg(program);
+    shell
 }
 
 impl Drop for Server {

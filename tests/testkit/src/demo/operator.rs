@@ -42,6 +42,9 @@ impl Operator {
         let mut command = Command::new(Self::binary()?);
         command
             .args(["run", "--exit-with-stdin", "--listen=127.0.0.1:0"])
+            // As in its Deployment.
+            .arg("--lease-namespace=credential-operator")
+            .arg(format!("--lease-identity={name}"))
             .args(flags)
             // Nothing of this shell's settings is meant for it.
             .env_clear()

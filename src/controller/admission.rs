@@ -1,0 +1,169 @@
+//! Whether a request's provider may be asked, and how: the provider is there, it can be used, and a
+//! grant is about what is asked for.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kube::core::SelectorExt;
+
+use super::{
+    context::Context,
+    key::{ProviderKey, RequestKey},
+    link::Link,
+};
+use crate::{
+    api::{Reason, reference::ProviderKind},
+    plan::{Access, Gate, Refusal},
+    providers::{Ask, Connection, Permission, System},
+};
+
+/// Whether and how the provider may be asked for a credential.
+pub(super) struct Admission {
+    pub(super) gate: Gate,
+    pub(super) connection: Option<Arc<Connection>>,
+    pub(super) permission: Option<Permission>,
+}
+
+impl From<Gate> for Admission {
+    fn from(gate: Gate) -> Self {
+        Admission {
+            gate,
+            connection: None,
+            permission: None,
+        }
+    }
+}
+
+/// A provider that is not there revokes nothing; when it is declared anew, it may.
+pub(super) fn gone(provider: &ProviderKey) -> Access {
+    Access::Closed {
+        obstacle: Refusal::new(
+            Reason::ProviderNotFound,
+            format!("{provider} is not there, which would have to revoke it"),
+        ),
+        login_is_gone: true,
+    }
+}
+
+/// Whether the provider may be asked, and how.
+pub(super) fn gate(
+    context: &Context,
+    key: &RequestKey,
+    provider: &ProviderKey,
+    link: Option<&Link>,
+    ask: Option<&Ask>,
+    was_served: bool,
+) -> Admission {
+    let Some(link) = link else {
+        return Gate::Refused(missing(key, provider)).into();
+    };
+    let declared = link.declared();
+    if declared.spec.is_err()
+        && provider.kind == ProviderKind::ClusterCredentialProvider
+        && !was_served
+    {
+        // Grants that cannot be read allow nothing. Whoever was served before knows the provider,
+        // and is told what is wrong with it.
+        return Gate::Refused(not_allowed(key, provider)).into();
+    }
+    let mut permission = None;
+    if let (Ok(spec), Some(ask)) = (&declared.spec, ask) {
+        let Some(labels) = context.namespaces.labels(&key.namespace) else {
+            // The namespace is as new as the request; its event wakes the request.
+            return Gate::Checking.into();
+        };
+        match allowed(&labels, key, provider, spec, ask) {
+            Ok(allowed) => permission = Some(allowed),
+            Err(refusal) => return Gate::Refused(refusal).into(),
+        }
+        if let Ok((system, _)) = System::read(spec)
+            && let Err(refusal) = system.offers(ask)
+        {
+            return Gate::Refused(refusal).into();
+        }
+    }
+    if declared.deleting {
+        return Gate::Refused(Refusal::new(
+            Reason::ProviderTerminating,
+            format!("{provider} is being deleted and issues nothing any more"),
+        ))
+        .into();
+    }
+    let (gate, connection) = link.gate();
+    let gate = match (gate, &permission) {
+        // A failure for want of a grant is void when the grants are others.
+        (Gate::Open { inputs }, Some(permission)) => Gate::Open {
+            inputs: format!("{inputs}/{}", permission.digest()),
+        },
+        (gate, _) => gate,
+    };
+    Admission {
+        gate,
+        connection,
+        permission,
+    }
+}
+
+/// Whoever may not use a cluster provider is not told whether it exists.
+fn missing(key: &RequestKey, provider: &ProviderKey) -> Refusal {
+    match provider.kind {
+        ProviderKind::ClusterCredentialProvider => not_allowed(key, provider),
+        ProviderKind::CredentialProvider => Refusal::new(
+            Reason::ProviderNotFound,
+            format!(
+                "spec.providerRef: there is no {} {} in namespace {}",
+                provider.kind, provider.name, key.namespace
+            ),
+        ),
+    }
+}
+
+fn not_allowed(key: &RequestKey, provider: &ProviderKey) -> Refusal {
+    Refusal::new(
+        Reason::NotAllowed,
+        format!(
+            "{provider} is not there, or none of its grants (spec.allow) lets namespace {} ask for this; ask whoever runs the operator",
+            key.namespace
+        ),
+    )
+}
+
+fn allowed(
+    labels: &BTreeMap<String, String>,
+    key: &RequestKey,
+    provider: &ProviderKey,
+    spec: &crate::api::ProviderSpec,
+    ask: &Ask,
+) -> Result<Permission, Refusal> {
+    let mut limit = None;
+    let mut grants = Vec::new();
+    for grant in &spec.allow {
+        let here = match (&grant.namespaces, provider.kind) {
+            (None, ProviderKind::CredentialProvider) => true,
+            (Some(selector), ProviderKind::ClusterCredentialProvider) => {
+                // A selector that cannot be read grants nothing.
+                kube::core::Selector::try_from(selector.clone())
+                    .is_ok_and(|selector| selector.matches(labels))
+            }
+            _ => false,
+        };
+        if here {
+            match System::may_allow(grant, ask) {
+                Ok(()) => grants.push(grant.clone()),
+                Err(words) => limit = limit.or(words),
+            }
+        }
+    }
+    if !grants.is_empty() {
+        return Ok(Permission {
+            grants,
+            refusal: not_allowed(key, provider),
+        });
+    }
+    Err(match limit {
+        Some(words) => Refusal::new(
+            Reason::NotAllowed,
+            format!("the grants of {provider} do not reach that far: {words}"),
+        ),
+        None => not_allowed(key, provider),
+    })
+}

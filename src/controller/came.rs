@@ -1,0 +1,109 @@
+//! What came back from a provider, taken into what is observed.
+
+use super::{memory::Came, observe::Pass};
+use crate::{
+    api::Reason,
+    clock,
+    plan::{Failure, InHand, Proof},
+    providers::{Issuance, http::failed},
+};
+
+/// After so many names in a row that are taken, somebody is making them up.
+const MOST_TAKEN: usize = 8;
+
+/// Whether it is not known after a failure what became of a call.
+fn is_ambiguous(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ProviderUnavailable
+            | Reason::Timeout
+            | Reason::UnexpectedAnswer
+            | Reason::InternalError
+    )
+}
+
+impl Pass {
+    /// Takes what came back from a provider.
+    pub fn take(&mut self, came: Came) {
+        match came {
+            Came::Issued(Ok(Issuance::Issued(issued)), purpose) => {
+                let mut credential = issued.credential;
+                credential.serial = purpose.serial;
+                credential.asked = purpose.asked;
+                credential.rotation = purpose.rotation;
+                credential.leak = purpose.leak;
+                self.seen.leftovers.remove(&purpose.serial);
+                self.seen.in_hand = Some(InHand {
+                    credential,
+                    data: issued.data,
+                    proof: Proof::Missing,
+                });
+            }
+            Came::Issued(Ok(Issuance::Taken), purpose) => self.taken(purpose.serial),
+            Came::Issued(Err(failure), purpose) => {
+                // Whether it was made all the same is not known.
+                if self.seen.request.traits.revocable && is_ambiguous(failure.reason) {
+                    self.seen.leftovers.insert(purpose.serial);
+                }
+                self.fail(failure);
+            }
+            Came::Probed(serial, result) => self.probed(serial, result),
+            Came::Revoked(serial, Ok(revocation)) => {
+                self.seen.recorded.revocation_failure = None;
+                self.seen.revocations.insert(serial, revocation);
+                // Not used again: a call to revoke it may be late.
+                self.seen.taken.insert(serial);
+            }
+            Came::Revoked(_, Err(failure)) => {
+                self.context.metrics.failure(failure.reason);
+                self.seen.fail_to_revoke(failure, clock::now());
+            }
+            Came::Proof(Ok(proof)) => {
+                if let Some(in_hand) = &mut self.seen.in_hand {
+                    in_hand.proof = proof;
+                }
+                if proof == Proof::Refused {
+                    self.fail(failed(
+                        Reason::VerificationFailed,
+                        "the provider issued a credential and then refused it; it is not published",
+                    ));
+                }
+            }
+            Came::Proof(Err(failure)) => self.fail(failure),
+        }
+        self.remember();
+    }
+
+    /// Something by the name of a serial is there already.
+    fn taken(&mut self, serial: u64) {
+        self.seen.taken.insert(serial);
+        self.seen.leftovers.insert(serial);
+        if self.seen.taken.len() > MOST_TAKEN {
+            // Looked at again, from the beginning, when it is tried the next time.
+            self.seen.taken.clear();
+            self.fail(failed(
+                Reason::IdentityTaken,
+                format!(
+                    "credentials by the names that follow from this request's UID for serials up to {serial} exist already at \
+                     the provider"
+                ),
+            ));
+        }
+    }
+
+    /// What became of a proof of the published credential. That it could not be had is no news: it is
+    /// due again after `verifyEvery`.
+    fn probed(&mut self, serial: u64, result: Result<Proof, Failure>) {
+        self.seen.probe.at = Some(clock::now());
+        match result {
+            Ok(Proof::Refused) => {
+                tracing::warn!(request = %self.key, serial, "the provider does not know the published credential any more");
+                self.seen.probe.refused = Some(serial);
+            }
+            Ok(_) => self.seen.probe.refused = None,
+            Err(failure) => {
+                tracing::info!(request = %self.key, reason = %failure.reason, "the published credential could not be proven");
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The finalizer of a request: what holds it until its credentials are revoked.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::{error::PassError, observe::Pass, record};
+use crate::{
+    api::{self, CredentialRequest, REVOKE_FINALIZER, reference::ProviderKind},
+    plan::{ledger, report::Note},
+};
+
+/// Puts the finalizer on the request.
+///
+/// # Errors
+/// Those of the API server; a conflict when somebody else has written in between.
+pub(super) async fn add(pass: &mut Pass) -> Result<(), PassError> {
+    let mut finalizers = pass.request.finalizers().to_vec();
+    finalizers.push(REVOKE_FINALIZER.to_owned());
+    let written = patch(pass, finalizers).await?;
+    if written {
+        pass.seen.request.finalizer = true;
+        Ok(())
+    } else {
+        // It is gone; nothing has been issued.
+        Err(PassError::Conflict)
+    }
+}
+
+/// Lets the request go. With `given_up`, what may be left alive is told to people.
+///
+/// # Errors
+/// Those of the API server; a conflict when somebody else has written in between.
+pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassError> {
+    let finalizers = pass
+        .request
+        .finalizers()
+        .iter()
+        .filter(|finalizer| *finalizer != REVOKE_FINALIZER)
+        .cloned()
+        .collect();
+    let left = left(pass, given_up);
+    patch(pass, finalizers).await?;
+    pass.seen.request.finalizer = false;
+    if !left.is_empty() {
+        tell(pass, &left);
+    }
+    Ok(())
+}
+
+/// What is let go without being revoked.
+fn left(pass: &Pass, given_up: bool) -> Vec<String> {
+    let seen = &pass.seen;
+    let records = ledger::records(seen, crate::clock::now());
+    let abandoned = |id: Option<&String>| {
+        seen.request.abandon.contains(ledger::EVERYTHING)
+            || id.is_some_and(|id| seen.request.abandon.contains(id))
+    };
+    records
+        .iter()
+        .filter(|record| !ledger::is_settled(seen, record.serial))
+        .filter(|record| given_up || abandoned(record.id.as_ref()))
+        .map(|record| {
+            let id = record.id.as_deref().unwrap_or("not known");
+            let owner = record.owner.as_deref().unwrap_or("not known");
+            format!("serial {}, id {id}, owner {owner}", record.serial)
+        })
+        .collect()
+}
+
+fn tell(pass: &Pass, left: &[String]) {
+    let what = left.join("; ");
+    tracing::warn!(request = %pass.key, provider = %pass.provider, credentials = %what, "credentials were given up and may be alive");
+    for _ in left {
+        pass.context.metrics.left_behind();
+    }
+    // The request is gone, and its namespace may be.
+    if pass.provider.kind == ProviderKind::ClusterCredentialProvider
+        && let Some(link) = &pass.link
+    {
+        let provider = ObjectReference {
+            api_version: Some(format!("{}/{}", api::GROUP, api::VERSION)),
+            kind: Some(pass.provider.kind.to_string()),
+            name: Some(pass.provider.name.clone()),
+            uid: Some(link.declared().uid.clone()),
+            ..ObjectReference::default()
+        };
+        let note = Note {
+            warning: true,
+            reason: "GivenUp",
+            action: "Revoke",
+            note: format!(
+                "CredentialRequest {} went without its credentials being revoked; they may be alive: {what}",
+                pass.key
+            )
+            .chars()
+            .take(1000)
+            .collect(),
+        };
+        record::tell_about(&pass.context, provider, note);
+    } else {
+        let note = Note {
+            warning: true,
+            reason: "GivenUp",
+            action: "Revoke",
+            note: format!("it went without its credentials being revoked; they may be alive: {what}")
+                .chars()
+                .take(1000)
+                .collect(),
+        };
+        record::tell(&pass.context, pass.request.as_ref(), note);
+    }
+}
+
+async fn patch(pass: &mut Pass, finalizers: Vec<String>) -> Result<bool, PassError> {
+    let api: Api<CredentialRequest> =
+        Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
+    let body = json!({"metadata": {
+        "uid": pass.request.metadata.uid,
+        "resourceVersion": pass.request.metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    let written = record::patch_metadata(&api, &pass.key.name, &body).await?;
+    let Some(written) = written else {
+        return Ok(false);
+    };
+    let written = std::sync::Arc::new(written);
+    pass.context.memory.with(&pass.key, |remembered| {
+        remembered.written_version = written.resource_version().unwrap_or_default();
+        remembered.written = Some(std::sync::Arc::clone(&written));
+    });
+    pass.request = written;
+    Ok(true)
+}

@@ -1,0 +1,113 @@
+//! How a request goes: everything that was made for it is revoked, that is confirmed, and then it
+//! is let go.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    Access, Damage, Decision, Observed, Revocation, Step, Target, Urgency, WaitReason, ledger,
+    retire,
+};
+
+/// How many names after the last known one are looked at while each of them is taken.
+const FURTHER: u64 = 8;
+
+/// Decides what to do next for a request that is being deleted.
+pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
+    if !seen.request.finalizer {
+        // The owner reference takes the Secret along; what cannot be revoked is left to expire.
+        return Decision::LetGo;
+    }
+    if seen.call_under_way {
+        return Decision::wait(None, None, WaitReason::Call);
+    }
+    if matches!(seen.target, Target::Unknown) {
+        // What is published may be newer than what the status says.
+        return Decision::Do(Step::Look);
+    }
+    if let (true, Target::Ours(published)) = (seen.request.retain, &seen.target)
+        && published.damage == Damage::Repairable
+    {
+        // It still has an owner reference, which would take it along.
+        return Decision::Do(Step::Repair);
+    }
+    let Some(serial) = unsettled(seen, now) else {
+        return Decision::Do(Step::RemoveFinalizer { given_up: false });
+    };
+    match retire::steps(seen, serial, Urgency::New, now) {
+        Decision::Wait(wait) if wait.reason == WaitReason::Revocation => give_up(seen, now)
+            .unwrap_or(Decision::Wait(wait)),
+        decision => decision,
+    }
+}
+
+/// The first serial of which it is not certain that nothing by its name is alive.
+fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
+    if !seen.request.traits.revocable {
+        return None;
+    }
+    let mut serials: BTreeSet<u64> = ledger::others(seen, now)
+        .iter()
+        .map(|other| other.serial)
+        .collect();
+    let current = ledger::records(seen, now);
+    let abandons = |id: Option<&String>| {
+        seen.request.abandon.contains(ledger::EVERYTHING)
+            || id.is_some_and(|id| seen.request.abandon.contains(id))
+    };
+    let abandoned = |record: &crate::api::request::CredentialRecord| abandons(record.id.as_ref());
+    serials.extend(
+        current
+            .iter()
+            .filter(|record| !abandoned(record))
+            .map(|record| record.serial),
+    );
+    serials.extend(seen.in_hand.iter().map(|in_hand| in_hand.credential.serial));
+    if seen.request.retain
+        && let Some(published) = seen.published()
+    {
+        serials.remove(&published.serial);
+    }
+    let open = |serial: &u64| !ledger::is_settled(seen, *serial);
+    serials.iter().copied().find(open).or_else(|| {
+        // An attempt that a crash has cut off is known to nobody: look under the next names.
+        let given_up = abandons(None) || current.first().is_some_and(abandoned);
+        if given_up { None } else { further(seen, &serials) }
+    })
+}
+
+/// The next name after the last known one that has not been looked at, until one is free.
+fn further(seen: &Observed, known: &BTreeSet<u64>) -> Option<u64> {
+    let published = seen.published().map_or(0, |published| published.serial);
+    let last = known.last().copied().unwrap_or(0);
+    let last = last.max(published).max(seen.recorded.serial());
+    for serial in last + 1..=last + FURTHER {
+        match seen.revocations.get(&serial) {
+            Some(Revocation::Absent) => return None,
+            Some(Revocation::Gone | Revocation::Foreign) => {}
+            Some(Revocation::Sent) | None => return Some(serial),
+        }
+    }
+    None
+}
+
+/// In a namespace that is being deleted, a credential whose login is gone is given up after a while:
+/// nobody could bring the login back.
+fn give_up(seen: &Observed, now: Timestamp) -> Option<Decision> {
+    let since = seen.request.deleting?;
+    let gone = matches!(
+        seen.access,
+        Access::Closed {
+            login_is_gone: true,
+            ..
+        }
+    );
+    (gone && seen.request.namespace_deleting).then_some(())?;
+    let at = since.checked_add(seen.give_up_after).unwrap_or(now);
+    Some(if at <= now {
+        Decision::Do(Step::RemoveFinalizer { given_up: true })
+    } else {
+        Decision::wait(Some(at), None, WaitReason::Revocation)
+    })
+}

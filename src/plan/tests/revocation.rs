@@ -1,0 +1,735 @@
+//! What is decided about credentials that have to be revoked, case by case. Overlaps of all cases last
+//! 300 seconds.
+
+use super::{cases::*, *};
+use Decision::{Do, LetGo};
+use Step::{
+    AddFinalizer, Confirm, Discard, HoldProvider, Issue, Look, Prove, Publish, RemoveFinalizer,
+    Repair, Revoke, Verify,
+};
+use Urgency::{New, Routine};
+
+/// What can wait for ever.
+const LAST: Urgency = Routine(Timestamp::MAX);
+
+/// With a kind of credential that has to be revoked, and everything written down that comes before
+/// the first one.
+fn revocable(mut seen: Observed) -> Observed {
+    seen.request.traits.revocable = true;
+    seen.request.finalizer = true;
+    seen.provider_held = true;
+    seen
+}
+
+/// A pair that works until it is revoked.
+fn pair(serial: u64) -> Observed {
+    change(revocable(synced()), |seen| {
+        seen.target = Target::Ours(Published {
+            serial,
+            id: Some(format!("id-{serial}")),
+            expires_at: None,
+            ..published()
+        });
+        seen.recorded.credentials = vec![CredentialRecord {
+            expires_at: None,
+            ..current(serial)
+        }];
+    })
+}
+
+/// The second is published, and the first is retiring until second 300.
+fn overlapping() -> Observed {
+    change(pair(2), |seen| {
+        seen.recorded.credentials.push(retiring(1, 300));
+    })
+}
+
+fn looked(seen: Observed) -> Observed {
+    change(seen, |seen| seen.looked = true)
+}
+
+fn told(seen: Observed, serial: u64, revocation: Revocation) -> Observed {
+    change(seen, |seen| {
+        seen.revocations.insert(serial, revocation);
+    })
+}
+
+fn failed_to_revoke(mut seen: Observed, reason: Reason, second: i64) -> Observed {
+    let failure = Failure {
+        reason,
+        message: "it failed".into(),
+        retry_after: None,
+    };
+    seen.fail_to_revoke(failure, at(second));
+    seen
+}
+
+fn closed(login_is_gone: bool) -> Access {
+    Access::Closed {
+        obstacle: refusal(Reason::LoginSecretNotFound),
+        login_is_gone,
+    }
+}
+
+fn rotate(seen: Observed) -> Observed {
+    change(seen, |seen| seen.request.rotate = Some("now".into()))
+}
+
+#[test]
+fn what_has_to_be_revoked_is_written_down_before_it_is_issued() {
+    let new = || {
+        change(revocable(fresh()), |seen| {
+            seen.request.finalizer = false;
+            seen.provider_held = false;
+        })
+    };
+    check(vec![
+        case(
+            "the provider must not go before the request",
+            new(),
+            0,
+            Exactly(Do(HoldProvider)),
+        ),
+        case(
+            "then the request itself",
+            change(new(), |seen| seen.provider_held = true),
+            0,
+            Exactly(Do(AddFinalizer)),
+        ),
+        case(
+            "then the first one",
+            revocable(fresh()),
+            0,
+            Exactly(Do(Issue(1, New))),
+        ),
+        case(
+            "a request that may not ask is not held by a finalizer",
+            change(new(), |seen| {
+                seen.gate = Gate::Refused(refusal(Reason::NotAllowed))
+            }),
+            0,
+            Stops(Reason::NotAllowed),
+        ),
+        case(
+            "nor one whose provider cannot be used",
+            change(new(), |seen| seen.gate = not_ready()),
+            0,
+            Waits(WaitReason::Provider, None, None),
+        ),
+        case(
+            "what expires by itself needs none of it",
+            fresh(),
+            0,
+            Exactly(Do(Issue(1, New))),
+        ),
+    ]);
+}
+
+#[test]
+fn a_name_that_is_taken_is_skipped_and_what_is_there_goes_when_its_successor_is_published() {
+    let taken = |seen: Observed, serial: u64| {
+        change(seen, |seen| {
+            seen.taken.insert(serial);
+            seen.leftovers.insert(serial);
+        })
+    };
+    let after_crash = || taken(rotate(pair(1)), 2);
+    check(vec![
+        case(
+            "a crash has left the second behind: the third",
+            after_crash(),
+            10,
+            Exactly(Do(Issue(3, Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "what was left stays until then: another copy may be about to publish it",
+            looked(with_failure(after_crash(), Reason::Timeout, 10)),
+            10,
+            Waits(WaitReason::Retry, Some(11), Some(NextAction::Retry)),
+        ),
+        case(
+            "unless there is no place for a third one",
+            looked(with_failure(after_crash(), Reason::QuotaExceeded, 10)),
+            10,
+            Exactly(Do(Revoke(2, LAST))),
+        ),
+        case(
+            "published: what is below it and in no ledger is revoked, after a look",
+            change(pair(3), |seen| {
+                seen.recorded.credentials = vec![current(1)]
+            }),
+            10,
+            Exactly(Do(Look)),
+        ),
+        case(
+            "namely the second; the first retires",
+            looked(change(pair(3), |seen| {
+                seen.recorded.credentials = vec![current(1)]
+            })),
+            10,
+            Exactly(Do(Revoke(2, LAST))),
+        ),
+        case(
+            "a status that was lost: the same for those right below",
+            looked(change(pair(12), |seen| {
+                seen.recorded.credentials.clear();
+            })),
+            10,
+            Exactly(Do(Revoke(4, LAST))),
+        ),
+        case(
+            "nothing is wanted any more: then it goes as well",
+            looked(taken(pair(1), 2)),
+            10,
+            Exactly(Do(Revoke(2, LAST))),
+        ),
+        case(
+            "somebody else's is left alone",
+            told(looked(taken(pair(1), 2)), 2, Revocation::Foreign),
+            10,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "a call whose outcome is not known is repeated under the same name",
+            change(
+                with_failure(rotate(pair(1)), Reason::Timeout, 10),
+                |seen| {
+                    seen.leftovers.insert(2);
+                },
+            ),
+            11,
+            Exactly(Do(Issue(2, Routine(Timestamp::MAX)))),
+        ),
+    ]);
+}
+
+#[test]
+fn what_was_replaced_works_on_for_the_overlap_and_is_then_revoked_for_certain() {
+    check(vec![
+        case(
+            "during the overlap",
+            overlapping(),
+            299,
+            Waits(WaitReason::Rest, Some(300), Some(NextAction::Revoke)),
+        ),
+        case(
+            "over: look first, so that what the Secret holds is never revoked",
+            overlapping(),
+            300,
+            Exactly(Do(Look)),
+        ),
+        case(
+            "then revoke",
+            looked(overlapping()),
+            300,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
+            "then make sure",
+            told(looked(overlapping()), 1, Revocation::Sent),
+            300,
+            Exactly(Do(Confirm(1, LAST))),
+        ),
+        case(
+            "gone",
+            told(looked(overlapping()), 1, Revocation::Gone),
+            300,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "it was gone already",
+            told(looked(overlapping()), 1, Revocation::Absent),
+            300,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "the look showed that somebody put the first one back: it is replaced, not revoked",
+            looked(change(overlapping(), |seen| {
+                seen.target = Target::Ours(Published {
+                    expires_at: None,
+                    ..published()
+                })
+            })),
+            300,
+            Exactly(Do(Issue(3, New))),
+        ),
+        case(
+            "its own expiry cuts the overlap short",
+            change(overlapping(), |seen| {
+                seen.recorded.credentials[1].expires_at = Some(at(200));
+            }),
+            100,
+            Waits(WaitReason::Rest, Some(200), Some(NextAction::Revoke)),
+        ),
+        case(
+            "published, and the status not written yet: the first retires from now on",
+            change(pair(2), |seen| {
+                seen.recorded.credentials = vec![CredentialRecord {
+                    expires_at: None,
+                    ..current(1)
+                }];
+            }),
+            100,
+            Waits(WaitReason::Rest, Some(400), Some(NextAction::Revoke)),
+        ),
+        case(
+            "the provider cannot be reached: it reports back",
+            looked(change(overlapping(), |seen| seen.access = closed(false))),
+            300,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "a revocation that failed is tried again later",
+            failed_to_revoke(looked(overlapping()), Reason::ProviderUnavailable, 300),
+            300,
+            Waits(WaitReason::Rest, Some(301), Some(NextAction::Revoke)),
+        ),
+        case(
+            "then again",
+            failed_to_revoke(looked(overlapping()), Reason::ProviderUnavailable, 300),
+            301,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
+            "given up knowingly",
+            change(overlapping(), |seen| {
+                seen.request.abandon.insert("id-1".into());
+            }),
+            300,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "a grant that was withdrawn keeps nothing alive",
+            looked(change(overlapping(), |seen| {
+                seen.gate = Gate::Refused(refusal(Reason::NotAllowed));
+            })),
+            300,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
+            "who suspends a request wants nothing to happen",
+            looked(change(overlapping(), |seen| seen.request.suspended = true)),
+            300,
+            Stops(Reason::Suspended),
+        ),
+        case(
+            "what expires by itself is left to that",
+            change(overlapping(), |seen| {
+                seen.request.traits.revocable = false;
+            }),
+            300,
+            Waits(WaitReason::Rest, None, None),
+        ),
+    ]);
+}
+
+#[test]
+fn no_more_than_two_are_alive_unless_expiry_forces_a_third() {
+    let lost = |seen: Observed| change(seen, |seen| seen.target = Target::Absent);
+    check(vec![
+        case(
+            "a rotation that comes due during an overlap waits",
+            rotate(overlapping()),
+            100,
+            Waits(WaitReason::Overlap, Some(300), Some(NextAction::Revoke)),
+        ),
+        case(
+            "so does a changed request",
+            change(overlapping(), |seen| wanted(seen).digest = "else".into()),
+            100,
+            Waits(WaitReason::Overlap, Some(300), Some(NextAction::Revoke)),
+        ),
+        case(
+            "when the overlap is over, the old one goes first",
+            looked(rotate(overlapping())),
+            300,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
+            "then it goes on",
+            told(looked(rotate(overlapping())), 1, Revocation::Gone),
+            300,
+            Exactly(Do(Issue(3, Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "a renewal does not wait",
+            change(overlapping(), |seen| {
+                seen.target = Target::Ours(Published {
+                    serial: 2,
+                    ..published()
+                });
+            }),
+            2000,
+            Exactly(Do(Issue(3, Routine(at(3000))))),
+        ),
+        case(
+            "the Secret was lost: workloads need a new one, so the oldest goes early",
+            looked(lost(overlapping())),
+            100,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "and where it cannot be revoked, they get a new one all the same",
+            looked(failed_to_revoke(
+                lost(overlapping()),
+                Reason::Forbidden,
+                100,
+            )),
+            100,
+            Exactly(Do(Issue(3, New))),
+        ),
+    ]);
+}
+
+#[test]
+fn after_a_leak_there_is_no_overlap() {
+    let asked = |seen: Observed| {
+        change(seen, |seen| {
+            seen.request.revoke_retiring = Some("leak-1".into())
+        })
+    };
+    let replaced = |acknowledged: Option<&str>| {
+        looked(change(asked(pair(2)), |seen| {
+            seen.target = Target::Ours(Published {
+                serial: 2,
+                expires_at: None,
+                leak: Some("leak-1".into()),
+                ..published()
+            });
+            seen.recorded.credentials = vec![current(1)];
+            seen.recorded.revoked_retiring = acknowledged.map(str::to_owned);
+        }))
+    };
+    check(vec![
+        case(
+            "a new one first",
+            asked(pair(1)),
+            10,
+            Exactly(Do(Issue(2, Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "then the old one at once",
+            replaced(None),
+            10,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
+            "once: what is replaced later has its overlap again",
+            replaced(Some("leak-1")),
+            10,
+            Waits(WaitReason::Rest, Some(310), Some(NextAction::Revoke)),
+        ),
+        case(
+            "also the one that is retiring already",
+            looked(asked(overlapping())),
+            10,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "what cannot be revoked is not replaced for it",
+            change(asked(synced()), |_| {}),
+            10,
+            Waits(WaitReason::Rest, Some(2000), Some(NextAction::Renew)),
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_issued_and_not_published_is_revoked() {
+    let in_hand = |seen: Observed, proof| with_in_hand(revocable(seen), proof);
+    check(vec![
+        case(
+            "its proof failed",
+            in_hand(fresh(), Proof::Refused),
+            1,
+            Exactly(Do(Discard)),
+        ),
+        case(
+            "another copy has published already what it was issued for",
+            change(in_hand(pair(2), Proof::Given), |seen| {
+                seen.in_hand.as_mut().unwrap().credential.serial = 3;
+            }),
+            1,
+            Exactly(Do(Discard)),
+        ),
+        case(
+            "it is needed",
+            rotate(in_hand(pair(1), Proof::Given)),
+            1,
+            Exactly(Do(Publish)),
+        ),
+        case(
+            "it is proven before anybody sees it",
+            rotate(in_hand(pair(1), Proof::Missing)),
+            1,
+            Exactly(Do(Verify(Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "after a failed proof: revoke it",
+            looked(change(
+                with_failure(revocable(fresh()), Reason::VerificationFailed, 1),
+                |seen| {
+                    seen.taken.insert(1);
+                    seen.leftovers.insert(1);
+                },
+            )),
+            1,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+    ]);
+}
+
+#[test]
+fn a_credential_is_proven_again_when_the_request_says_so() {
+    let every = |seen: Observed| {
+        change(seen, |seen| {
+            wanted(seen).verify_every = Some(SignedDuration::from_secs(100));
+            seen.probe.at = Some(at(130));
+        })
+    };
+    check(vec![
+        case(
+            "at whole multiples of the time since it was issued",
+            every(pair(1)),
+            150,
+            Waits(WaitReason::Rest, Some(200), Some(NextAction::Verify)),
+        ),
+        case("with what is in the Secret", every(pair(1)), 200, Exactly(Do(Look))),
+        case(
+            "then",
+            looked(every(pair(1))),
+            200,
+            Exactly(Do(Prove(Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "the provider does not know it any more: replace it",
+            change(looked(every(pair(1))), |seen| {
+                seen.probe.refused = Some(1);
+            }),
+            150,
+            Exactly(Do(Issue(2, New))),
+        ),
+        case(
+            "that was about an older one",
+            change(looked(every(pair(2))), |seen| {
+                seen.probe.refused = Some(1);
+            }),
+            150,
+            Waits(WaitReason::Rest, Some(200), Some(NextAction::Verify)),
+        ),
+        case(
+            "the provider cannot be asked: that is no news",
+            looked(change(every(pair(1)), |seen| seen.gate = not_ready())),
+            200,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case(
+            "never unless the request says so",
+            change(pair(1), |seen| seen.probe.at = Some(at(0))),
+            99_999,
+            Waits(WaitReason::Rest, None, None),
+        ),
+    ]);
+}
+
+#[test]
+fn what_ends_at_a_time_is_not_renewed_beyond_it() {
+    let ending = |seen: Observed| {
+        change(seen, |seen| wanted(seen).ends = Some((at(3000), "spec.expiresAt")))
+    };
+    check(vec![
+        case(
+            "before",
+            ending(revocable(synced())),
+            2500,
+            Waits(WaitReason::Rest, None, None),
+        ),
+        case("over", ending(revocable(synced())), 3000, Stops(Reason::InvalidSpec)),
+        case(
+            "one that ends earlier is renewed",
+            change(ending(revocable(synced())), |seen| {
+                wanted(seen).ends = Some((at(9000), "spec.expiresAt"));
+            }),
+            2000,
+            Exactly(Do(Issue(2, Routine(at(3000))))),
+        ),
+    ]);
+}
+
+#[test]
+fn a_request_goes_when_nothing_of_it_is_left() {
+    let going = |seen: Observed| change(seen, |seen| seen.request.deleting = Some(at(1000)));
+    let known_gone = |seen: Observed| told(told(going(seen), 2, Revocation::Gone), 1, Revocation::Gone);
+    let hopeless = |namespace_deleting| {
+        change(going(pair(1)), |seen| {
+            seen.access = closed(true);
+            seen.request.namespace_deleting = namespace_deleting;
+        })
+    };
+    check(vec![
+        case(
+            "what is known is revoked",
+            going(overlapping()),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "and confirmed",
+            told(going(overlapping()), 1, Revocation::Sent),
+            1000,
+            Exactly(Do(Confirm(1, New))),
+        ),
+        case(
+            "also what is published",
+            told(going(overlapping()), 1, Revocation::Gone),
+            1000,
+            Exactly(Do(Revoke(2, New))),
+        ),
+        case(
+            "then it is looked under the next name, for what a crash may have left",
+            known_gone(overlapping()),
+            1000,
+            Exactly(Do(Revoke(3, New))),
+        ),
+        case(
+            "until there is nothing",
+            told(known_gone(overlapping()), 3, Revocation::Absent),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "what was there is followed by a further look",
+            told(known_gone(overlapping()), 3, Revocation::Gone),
+            1000,
+            Exactly(Do(Revoke(4, New))),
+        ),
+        case(
+            "so is what belongs to somebody else",
+            told(known_gone(overlapping()), 3, Revocation::Foreign),
+            1000,
+            Exactly(Do(Revoke(4, New))),
+        ),
+        case(
+            "nothing was ever recorded: under the first name",
+            going(revocable(fresh())),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "without a finalizer there is nothing to revoke",
+            going(change(pair(1), |seen| seen.request.finalizer = false)),
+            1000,
+            Exactly(LetGo),
+        ),
+        case(
+            "what is published may be newer than the ledger says",
+            going(change(pair(1), |seen| seen.target = Target::Unknown)),
+            1000,
+            Exactly(Do(Look)),
+        ),
+        case(
+            "a call under way is waited for: it may bring another one",
+            going(change(pair(1), |seen| seen.call_under_way = true)),
+            1000,
+            Waits(WaitReason::Call, None, None),
+        ),
+        case(
+            "a suspended request goes all the same",
+            going(change(pair(1), |seen| seen.request.suspended = true)),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "the provider is down: the finalizer stays, and it is tried again",
+            failed_to_revoke(going(pair(1)), Reason::ProviderUnavailable, 1000),
+            1000,
+            Waits(WaitReason::Revocation, Some(1001), Some(NextAction::Revoke)),
+        ),
+        case(
+            "given up knowingly",
+            going(change(pair(1), |seen| {
+                seen.request.abandon.insert("id-1".into());
+            })),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "or all that there may be",
+            going(change(revocable(fresh()), |seen| {
+                seen.request.abandon.insert("all".into());
+            })),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "the login is gone, which somebody can bring back",
+            hopeless(false),
+            99_999,
+            Waits(WaitReason::Revocation, None, None),
+        ),
+        case(
+            "unless the namespace is going, too",
+            hopeless(true),
+            1599,
+            Waits(WaitReason::Revocation, Some(1600), None),
+        ),
+        case(
+            "then it is given up after ten minutes",
+            hopeless(true),
+            1600,
+            Exactly(Do(RemoveFinalizer { given_up: true })),
+        ),
+        case(
+            "an outage is no reason to give up",
+            change(hopeless(true), |seen| seen.access = closed(false)),
+            99_999,
+            Waits(WaitReason::Revocation, None, None),
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_retained_stays_and_everything_else_goes() {
+    let retained = |seen: Observed| {
+        change(seen, |seen| {
+            seen.request.deleting = Some(at(1000));
+            seen.request.retain = true;
+        })
+    };
+    check(vec![
+        case(
+            "what was replaced is revoked",
+            retained(overlapping()),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "what is published is not; but what a crash may have left",
+            told(retained(overlapping()), 1, Revocation::Gone),
+            1000,
+            Exactly(Do(Revoke(3, New))),
+        ),
+        case(
+            "then it goes",
+            told(
+                told(retained(overlapping()), 1, Revocation::Gone),
+                3,
+                Revocation::Absent,
+            ),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "the Secret must not go along",
+            retained(change(pair(1), |seen| {
+                seen.target = Target::Ours(Published {
+                    damage: Damage::Repairable,
+                    expires_at: None,
+                    ..published()
+                });
+            })),
+            1000,
+            Exactly(Do(Repair)),
+        ),
+    ]);
+}

@@ -1,0 +1,62 @@
+//! What Keystone's answers say beside their status. Nothing of their text is ever shown: it is
+//! compared with what Keystone is known to say.
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    api::Reason,
+    plan::Failure,
+    providers::http::{Answer, failed},
+};
+
+/// How the system is called in messages.
+pub const NAME: &str = "Keystone";
+
+/// The envelope of Keystone's errors.
+#[derive(Deserialize)]
+struct Envelope {
+    error: Inner,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(default)]
+    message: String,
+}
+
+/// Keystone's own words, if the answer is an error of Keystone rather than of something before it.
+pub fn words(answer: &Answer) -> Option<String> {
+    let envelope: Envelope = serde_json::from_slice(&answer.body).ok()?;
+    Some(envelope.error.message)
+}
+
+/// The body of a good answer.
+///
+/// # Errors
+/// `UnexpectedAnswer` when it is not what Keystone answers.
+pub fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| unexpected("answers with something that it never says; check the endpoint"))
+}
+
+/// An answer that makes no sense.
+pub fn unexpected(what: &str) -> Failure {
+    failed(Reason::UnexpectedAnswer, format!("{NAME} {what}"))
+}
+
+/// What an answer to a call with a session means that is no success, where it is the same for all
+/// calls. Quotas are answered with 403 (`CredentialLimitExceeded` and
+/// `ApplicationCredentialLimitExceeded` in Keystone's `exception.py`).
+pub fn failure(answer: &Answer) -> Failure {
+    if answer.status == reqwest::StatusCode::FORBIDDEN
+        && words(answer).is_some_and(|words| {
+            words.starts_with("Unable to create additional") && words.contains("maximum of")
+        })
+    {
+        return failed(
+            Reason::QuotaExceeded,
+            format!("{NAME} lets the login's user have no more credentials of this kind"),
+        );
+    }
+    answer.failure(NAME)
+}

@@ -1,0 +1,25 @@
+//! OpenStack Keystone, Identity API v3.
+//!
+//! What is relied upon was run against Keystone 30; where versions differ, the place that cares
+//! says so. See the `README.md` in this folder.
+
+pub mod access_key;
+pub mod application_credential;
+mod answer;
+pub mod client;
+pub mod config;
+pub mod identity;
+pub mod layout;
+pub mod login;
+pub mod names;
+mod permit;
+pub mod session;
+pub mod token;
+mod users;
+
+pub use client::Client;
+pub use config::{Ask, Config, What};
+pub use layout::Layout;
+
+#[cfg(test)]
+mod tests;

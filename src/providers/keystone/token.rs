@@ -1,0 +1,130 @@
+//! Tokens that are handed out. They expire by themselves; rescoping does not prolong them, so each
+//! one is a login of its own.
+
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Client, answer,
+    config::Ask,
+    permit::{self, Bearer},
+    session::Session,
+};
+use crate::{
+    api::Reason,
+    plan::{Credential, Failure, Proof},
+    providers::{
+        Issued, Permission,
+        http::{Turns, failed},
+    },
+    secret::SecretData,
+};
+
+impl Client {
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// Those of a login; `NotAllowed`.
+    pub async fn issue_token(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<Issued, Failure> {
+        let fresh = self.fresh(turns, &ask.project).await;
+        let session = fresh.map_err(|failure| {
+            permit::scope_refused(permission, &ask.project, failure)
+        })?;
+        let bearer = Bearer {
+            other_user: None,
+            roles: &session.roles,
+        };
+        let right = session
+            .project
+            .as_ref()
+            .is_some_and(|is| ask.project.is(is));
+        let checked = if right {
+            permit::check(permission, ask, &session, &bearer)
+        } else {
+            Err(permit::refused(permission))
+        };
+        if let Err(failure) = checked {
+            // Nobody will have it. Should this fail, it expires by itself.
+            drop(self.revoke_token(turns, &session.token).await);
+            return Err(failure);
+        }
+        Ok(self.hand_out(ask, session))
+    }
+
+    fn hand_out(&self, ask: &Ask, session: Session) -> Issued {
+        let credential = Credential {
+            serial: 0,
+            id: None,
+            owner: Some(session.user.id),
+            issued_at: session.issued_at,
+            expires_at: Some(session.expires_at),
+            asked: String::new(),
+            rotation: None,
+            leak: None,
+        };
+        let data = SecretData::default().with("OS_TOKEN", session.token.expose_secret());
+        let data = match session.project {
+            Some(project) => data
+                .with("OS_PROJECT_ID", project.id)
+                .with("OS_PROJECT_NAME", project.name)
+                .with("OS_PROJECT_DOMAIN_ID", project.domain.id)
+                .with(
+                    "OS_PROJECT_DOMAIN_NAME",
+                    project.domain.name.unwrap_or_default(),
+                ),
+            None => data,
+        };
+        let data = self.layout.complete(&ask.what, data, &credential);
+        Issued { credential, data }
+    }
+
+    /// Proves a token: Keystone knows it.
+    ///
+    /// # Errors
+    /// Those of a call. A token that is refused is no error.
+    pub async fn verify_token(
+        &self,
+        turns: &dyn Turns,
+        data: &SecretData,
+    ) -> Result<Proof, Failure> {
+        let token = published(data)?;
+        let mut answer = self.validate(turns, &token).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            // It may be too fresh for a moment.
+            super::client::breathe().await;
+            answer = self.validate(turns, &token).await?;
+        }
+        match answer.status {
+            StatusCode::OK => Ok(Proof::Given),
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(Proof::Refused),
+            _ => Err(answer::failure(&answer)),
+        }
+    }
+
+    /// Revokes a published token, with nothing but the token itself.
+    ///
+    /// # Errors
+    /// Those of a call.
+    pub async fn part_with_token(
+        &self,
+        turns: &dyn Turns,
+        data: &SecretData,
+    ) -> Result<(), Failure> {
+        let answer = self.revoke_token(turns, &published(data)?).await?;
+        match answer.status {
+            StatusCode::NO_CONTENT | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(answer::failure(&answer)),
+        }
+    }
+}
+
+fn published(data: &SecretData) -> Result<SecretString, Failure> {
+    data.text("OS_TOKEN")
+        .map(SecretString::from)
+        .ok_or_else(|| failed(Reason::InternalError, "there is no token in the Secret"))
+}

@@ -1,0 +1,317 @@
+//! Stories of OpenStack Keystone, on a real one: each has a project and a user of its own, and a wire
+//! proxy between the operator and Keystone.
+
+mod crash;
+mod life;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt, api::ListParams};
+use serde_json::{Value, json};
+use testkit::{
+    openstack::{Admin, ApplicationCredential, Ec2Credential, Keystone, User},
+    wait::eventually,
+    wire::{Call, CallHead, WireProxy, summarize},
+};
+
+use crate::stage::{SOON, Stage, value};
+
+/// The domain that every Keystone has.
+pub const DOMAIN: &str = "default";
+
+/// The operator, a real Keystone, and a provider for it.
+pub struct Rig {
+    /// The rest of the stage.
+    pub stage: Stage,
+    /// Between the operator and Keystone.
+    pub wire: WireProxy,
+    /// An administrator of Keystone.
+    pub admin: Admin,
+    /// The provider's login.
+    pub user: User,
+    /// The name of the project that the team may ask for.
+    pub project: String,
+    /// Its id.
+    pub project_id: String,
+}
+
+impl Rig {
+    /// A stage with a user who is a member of a project, and a cluster provider that lets the team ask
+    /// for everything in it. No operator yet.
+    pub async fn new(name: &str) -> Rig {
+        let stage = Stage::new(name).await;
+        Rig::on(stage, Keystone::shared()).await
+    }
+
+    /// The same on a stage that exists, with a Keystone of its own.
+    pub async fn on(stage: Stage, keystone: &Keystone) -> Rig {
+        let admin = keystone.admin().clone();
+        let project = stage.team.clone();
+        let project_id = admin.create_project(&project, DOMAIN).await.unwrap();
+        let user = admin
+            .create_user(&format!("bot-{project}"), DOMAIN)
+            .await
+            .unwrap();
+        admin
+            .assign_role(&user.id, &project_id, "member")
+            .await
+            .unwrap();
+        let wire = WireProxy::start(keystone.url(), keystone.ca_pem()).unwrap();
+        let rig = Rig {
+            stage,
+            wire,
+            admin,
+            user,
+            project,
+            project_id,
+        };
+        rig.write_login(&rig.user).await;
+        rig.stage.apply(&rig.provider()).await;
+        rig
+    }
+
+    /// The provider's name.
+    pub fn name(&self) -> String {
+        format!("{}-keystone", self.stage.team)
+    }
+
+    /// The endpoint as the provider states it.
+    pub fn endpoint(&self) -> String {
+        format!("{}/v3", self.wire.url())
+    }
+
+    /// Writes the login Secret, with consent.
+    pub async fn write_login(&self, user: &User) {
+        let values = json!({"username": user.name, "password": user.password});
+        self.write_login_values(values).await;
+    }
+
+    /// Writes a login Secret of another form, with consent.
+    pub async fn write_login_values(&self, values: Value) {
+        self.stage
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {
+                    "name": "keystone-login", "namespace": self.stage.platform,
+                    "annotations": {"credential-operator.dev/login-for": self.wire.url()},
+                },
+                "stringData": values,
+            }))
+            .await;
+    }
+
+    /// The provider, to be changed and applied.
+    pub fn provider(&self) -> Value {
+        json!({
+            "apiVersion": "credential-operator.dev/v1alpha1", "kind": "ClusterCredentialProvider",
+            "metadata": {"name": self.name(), "labels": {"stage": self.stage.team}},
+            "spec": {
+                "keystone": {
+                    "endpoint": self.endpoint(), "allowHTTP": true,
+                    "auth": {"password": {"secretRef": {"namespace": self.stage.platform, "name": "keystone-login"}}},
+                    "s3": {"endpoint": "https://s3.example.com", "region": "RegionOne"},
+                },
+                "allow": [{
+                    "namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.stage.team}},
+                    "keystone": {
+                        "kinds": ["accessKey", "applicationCredential", "token"],
+                        "projects": [{"name": format!("{}*", self.project), "domainID": DOMAIN}],
+                        "roles": ["member", "reader"],
+                    },
+                }],
+                "budget": {"requestsPerSecond": 1000, "concurrency": 8},
+            },
+        })
+    }
+
+    /// The project as requests name it.
+    pub fn project_ref(&self) -> Value {
+        json!({"name": self.project, "domainID": DOMAIN})
+    }
+
+    /// A request for a credential of Keystone, to be changed and applied.
+    pub fn request(&self, name: &str, credential: Value) -> Value {
+        json!({
+            "apiVersion": "credential-operator.dev/v1alpha1", "kind": "CredentialRequest",
+            "metadata": {"name": name, "namespace": self.stage.team},
+            "spec": {
+                "providerRef": {"kind": "ClusterCredentialProvider", "name": self.name()},
+                "keystone": credential,
+            },
+        })
+    }
+
+    /// A request for an access key.
+    pub fn access_key(&self, name: &str) -> Value {
+        self.request(name, json!({"accessKey": {"project": self.project_ref()}}))
+    }
+
+    /// A request for an application credential.
+    pub fn application_credential(&self, name: &str) -> Value {
+        let credential = json!({"project": self.project_ref(), "roles": ["member"]});
+        self.request(name, json!({"applicationCredential": credential}))
+    }
+
+    /// A request for a token.
+    pub fn token(&self, name: &str) -> Value {
+        self.request(name, json!({"token": {"project": self.project_ref()}}))
+    }
+
+    /// The pairs of the login's user that are alive.
+    pub async fn pairs(&self) -> Vec<Ec2Credential> {
+        self.admin.ec2_credentials(&self.user.id).await.unwrap()
+    }
+
+    /// The application credentials of the login's user that are there.
+    pub async fn application_credentials(&self) -> Vec<ApplicationCredential> {
+        self.admin
+            .application_credentials(&self.user.id)
+            .await
+            .unwrap()
+    }
+
+    /// Access key and secret key in a Secret.
+    pub async fn pair(&self, name: &str) -> (String, String) {
+        pair_in(&self.stage.secret(name).await)
+    }
+
+    /// Whether Keystone accepts the pair in a Secret.
+    pub async fn accepts(&self, (access, secret): &(String, String)) -> bool {
+        self.admin.accepts_pair(access, secret).await.unwrap()
+    }
+
+    /// Waits until so many pairs are alive.
+    pub async fn until_pairs(&self, count: usize) -> Vec<Ec2Credential> {
+        eventually(SOON, || async {
+            let pairs = self.admin.ec2_credentials(&self.user.id).await?;
+            anyhow::ensure!(pairs.len() == count, "{} are alive", pairs.len());
+            Ok(pairs)
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{count} pairs: {error:#}"))
+    }
+
+    /// Waits until the provider can be used.
+    pub async fn provider_ready(&self) {
+        let providers: Api<credential_operator::api::ClusterCredentialProvider> =
+            Api::all(self.stage.client.clone());
+        let name = self.name();
+        eventually(SOON, || async {
+            let provider = providers.get(&name).await?;
+            let conditions = provider.status.unwrap_or_default().conditions;
+            let ready = crate::stage::in_conditions(&conditions, "Ready");
+            anyhow::ensure!(ready == ("True", "LoginWorks"), "{conditions:?}");
+            Ok(())
+        })
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    }
+
+    /// Waits until a request is gone.
+    pub async fn gone(&self, name: &str) {
+        self.stage
+            .gone::<credential_operator::api::CredentialRequest>(name)
+            .await;
+    }
+
+    /// Deletes a request, without waiting for it to go.
+    pub async fn delete(&self, name: &str) {
+        self.stage
+            .requests()
+            .delete(name, &Default::default())
+            .await
+            .unwrap();
+    }
+
+    /// What was called at the API server since a mark that changes something, by kind. The Lease and
+    /// events are not about the life of a request, and a provider's status follows in its own time.
+    pub fn changes_since(&self, mark: testkit::wire::Mark) -> BTreeMap<String, usize> {
+        let calls: Vec<Call> = self
+            .stage
+            .wire
+            .since(mark)
+            .into_iter()
+            .filter(|call| call.is_changing() && concerns_a_request(call))
+            .collect();
+        summarize(&calls)
+    }
+
+    /// What was called at Keystone since a mark, by kind, ids left out.
+    pub fn keystone_calls_since(&self, mark: testkit::wire::Mark) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for call in self.wire.since(mark) {
+            *counts.entry(keystone_label(&call)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// What every story ends with; see [`Stage::finish`].
+    pub async fn finish(mut self) {
+        let mut secret = vec![self.user.password.clone()];
+        for call in self.wire.calls() {
+            for header in ["x-auth-token", "x-subject-token"] {
+                if let Some(token) = call.headers.get(header) {
+                    secret.push(token.to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let secrets: Api<Secret> = self.stage.api();
+        for found in secrets.list(&ListParams::default()).await.unwrap() {
+            if found.labels().contains_key("credential-operator.dev/request-uid") {
+                for key in [
+                    "AWS_SECRET_ACCESS_KEY",
+                    "OS_APPLICATION_CREDENTIAL_SECRET",
+                    "OS_TOKEN",
+                ] {
+                    secret.push(value(&found, key));
+                }
+            }
+        }
+        for call in self.wire.calls_where(|call| call.path == "/v3/credentials") {
+            if let Some(body) = call.json() {
+                let blob = body["credential"]["blob"].as_str().unwrap_or("{}").to_owned();
+                let blob: Value = serde_json::from_str(&blob).unwrap();
+                secret.push(blob["secret"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+        secret.retain(|value| !value.is_empty());
+        secret.sort();
+        secret.dedup();
+        self.stage.more_secret_values.append(&mut secret);
+        self.stage.finish().await;
+    }
+}
+
+/// Whether a call to the API server is about the life of a request.
+pub fn concerns_a_request(call: &CallHead) -> bool {
+    call.kubernetes().is_some_and(|meant| {
+        let is_provider = meant.resource.ends_with("credentialproviders");
+        !matches!(meant.resource.as_str(), "leases" | "events")
+            && !(is_provider && meant.subresource.is_some())
+    })
+}
+
+/// Access key and secret key in a Secret.
+pub fn pair_in(secret: &Secret) -> (String, String) {
+    (
+        value(secret, "AWS_ACCESS_KEY_ID"),
+        value(secret, "AWS_SECRET_ACCESS_KEY"),
+    )
+}
+
+/// A call to Keystone in a few words: ids and names are left out.
+pub fn keystone_label(call: &CallHead) -> String {
+    let path: Vec<_> = call
+        .path
+        .split('/')
+        .map(|segment| {
+            let id = segment.len() >= 32 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if id { "{id}" } else { segment }
+        })
+        .collect();
+    format!("{} {}", call.method, path.join("/"))
+}
+
+/// Long enough for an overlap to be seen on a busy machine.
+pub const OVERLAP: Duration = Duration::from_secs(3);
