@@ -4,7 +4,7 @@ use super::{memory::Came, observe::Pass};
 use crate::{
     api::Reason,
     clock,
-    plan::{Failure, InHand, Proof},
+    plan::{Failure, InHand, Proof, Revocation},
     providers::{Issuance, http::failed},
 };
 
@@ -19,6 +19,9 @@ fn is_ambiguous(reason: Reason) -> bool {
             | Reason::Timeout
             | Reason::UnexpectedAnswer
             | Reason::InternalError
+            // A full quota is told before a name that is taken: what an attempt has left behind may be
+            // what fills it.
+            | Reason::QuotaExceeded
     )
 }
 
@@ -51,6 +54,7 @@ impl Pass {
             Came::Revoked(serial, Ok(revocation)) => {
                 self.seen.recorded.revocation_failure = None;
                 self.seen.revocations.insert(serial, revocation);
+                self.has_room(revocation);
                 // Not used again: a call to revoke it may be late.
                 self.seen.taken.insert(serial);
             }
@@ -72,6 +76,16 @@ impl Pass {
             Came::Proof(Err(failure)) => self.fail(failure),
         }
         self.remember();
+    }
+
+    /// A full quota has room again when something is gone.
+    fn has_room(&mut self, revocation: Revocation) {
+        let failure = self.seen.recorded.failure.as_ref();
+        if revocation == Revocation::Gone
+            && failure.is_some_and(|failure| failure.reason == Reason::QuotaExceeded)
+        {
+            self.seen.recorded.failure = None;
+        }
     }
 
     /// Something by the name of a serial is there already.

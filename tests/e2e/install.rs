@@ -15,7 +15,10 @@ use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 use testkit::{control_plane::service_account_user, wait::eventually};
 
-use crate::stage::{SOON, Stage, control_plane, create, repository, status_of, value};
+use crate::{
+    keystone::{Rig, cloud::Cloud},
+    stage::{SOON, Stage, control_plane, create, repository, status_of, value},
+};
 
 /// Runs kubectl as the administrator.
 fn kubectl(arguments: &[&str], input: &str) -> Output {
@@ -280,6 +283,42 @@ async fn shipped_rights() -> BTreeSet<String> {
     rights
 }
 
+/// Finalizers are written where something has to be revoked, at providers of either kind.
+async fn a_life_that_ends_with_a_revocation(stage: Stage) -> Stage {
+    let rig = Rig::on(stage, Cloud::simulated()).await;
+    let endpoint = rig.endpoint();
+    let values = json!({"username": rig.user.name, "password": rig.user.password});
+    rig.stage
+        .apply(&json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": "keystone", "namespace": rig.stage.team,
+                "annotations": {"credential-operator.dev/login-for": endpoint},
+            },
+            "stringData": values,
+        }))
+        .await;
+    let mut local = rig.provider();
+    local["kind"] = json!("CredentialProvider");
+    local["metadata"] = json!({"name": "keystone", "namespace": rig.stage.team});
+    local["spec"]["keystone"]["auth"]["password"]["secretRef"] = json!({"name": "keystone"});
+    local["spec"]["allow"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("namespaces");
+    rig.stage.apply(&local).await;
+    let mut request = rig.access_key("of-local");
+    request["spec"]["providerRef"] = json!({"kind": "CredentialProvider", "name": "keystone"});
+    for request in [rig.access_key("of-cluster"), request] {
+        let name = request["metadata"]["name"].as_str().unwrap().to_owned();
+        rig.stage.apply(&request).await;
+        rig.stage.ready(&name).await;
+        rig.delete(&name).await;
+        rig.gone(&name).await;
+    }
+    rig.into_stage()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
     let mut stage = Stage::new("rights").await;
@@ -352,6 +391,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_others() {
         .gone::<k8s_openapi::api::core::v1::Secret>("local")
         .await;
 
+    let stage = a_life_that_ends_with_a_revocation(stage).await;
     let calls = stage.wire.calls();
     let refused: Vec<_> = calls
         .iter()

@@ -5,6 +5,7 @@
 mod accepted;
 mod changes;
 mod endpoints;
+mod keystone;
 mod providers;
 mod requests;
 

@@ -403,7 +403,6 @@ fn hidden(session: &Session, owner: Option<&str>) -> Result<Revocation, Failure>
                  of that user, or one with the role admin"
             ),
         )),
-        // Without a project Keystone hides every pair that there is, and answers 404 for others.
         _ => Ok(Revocation::Foreign),
     }
 }

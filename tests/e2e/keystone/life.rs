@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use serde_json::json;
-use testkit::wait::eventually;
+use testkit::{openstack::Keystone, wait::eventually};
 
 use super::*;
 use crate::stage::status_of;
@@ -164,7 +164,7 @@ async fn a_token_is_issued_proven_and_revoked_when_its_request_goes() {
     assert_eq!(ready.finalizers(), [""; 0], "it expires by itself");
     let secret = rig.stage.secret("token").await;
     let token = value(&secret, "OS_TOKEN");
-    assert!(rig.admin.token_lives(&token).await.unwrap());
+    assert!(rig.admin().token_lives(&token).await.unwrap());
     assert_eq!(value(&secret, "OS_PROJECT_ID"), rig.project_id);
     assert_eq!(value(&secret, "OS_AUTH_TYPE"), "v3token");
     let expiry: jiff::Timestamp = value(&secret, "expiry").parse().unwrap();

@@ -1,6 +1,7 @@
 //! Stories of OpenStack Keystone, on a real one: each has a project and a user of its own, and a wire
 //! proxy between the operator and Keystone.
 
+pub mod cloud;
 mod crash;
 mod life;
 
@@ -10,12 +11,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use testkit::{
-    openstack::{Admin, ApplicationCredential, Ec2Credential, Keystone, User},
+    openstack::{Admin, ApplicationCredential, Ec2Credential, User},
     wait::eventually,
     wire::{Call, CallHead, WireProxy, summarize},
 };
 
 use crate::stage::{SOON, Stage, value};
+use cloud::Cloud;
 
 /// The domain that every Keystone has.
 pub const DOMAIN: &str = "default";
@@ -26,8 +28,8 @@ pub struct Rig {
     pub stage: Stage,
     /// Between the operator and Keystone.
     pub wire: WireProxy,
-    /// An administrator of Keystone.
-    pub admin: Admin,
+    /// Keystone itself.
+    pub cloud: Cloud,
     /// The provider's login.
     pub user: User,
     /// The name of the project that the team may ask for.
@@ -40,28 +42,25 @@ impl Rig {
     /// A stage with a user who is a member of a project, and a cluster provider that lets the team ask
     /// for everything in it. No operator yet.
     pub async fn new(name: &str) -> Rig {
-        let stage = Stage::new(name).await;
-        Rig::on(stage, Keystone::shared()).await
+        Rig::on(Stage::new(name).await, Cloud::real()).await
     }
 
-    /// The same on a stage that exists, with a Keystone of its own.
-    pub async fn on(stage: Stage, keystone: &Keystone) -> Rig {
-        let admin = keystone.admin().clone();
+    /// The same with a simulator.
+    pub async fn simulated(name: &str) -> Rig {
+        Rig::on(Stage::new(name).await, Cloud::simulated()).await
+    }
+
+    /// The same on a stage that exists, with a Keystone at a URL.
+    pub async fn on(stage: Stage, (cloud, url): (Cloud, String)) -> Rig {
         let project = stage.team.clone();
-        let project_id = admin.create_project(&project, DOMAIN).await.unwrap();
-        let user = admin
-            .create_user(&format!("bot-{project}"), DOMAIN)
-            .await
-            .unwrap();
-        admin
-            .assign_role(&user.id, &project_id, "member")
-            .await
-            .unwrap();
-        let wire = WireProxy::start(keystone.url(), keystone.ca_pem()).unwrap();
+        let project_id = cloud.create_project(&project).await;
+        let user = cloud.create_user(&format!("bot-{project}")).await;
+        cloud.assign_role(&user, &project_id, "member").await;
+        let wire = WireProxy::start(&url, None).unwrap();
         let rig = Rig {
             stage,
             wire,
-            admin,
+            cloud,
             user,
             project,
             project_id,
@@ -69,6 +68,11 @@ impl Rig {
         rig.write_login(&rig.user).await;
         rig.stage.apply(&rig.provider()).await;
         rig
+    }
+
+    /// The administrator of the real Keystone.
+    pub fn admin(&self) -> &Admin {
+        self.cloud.admin()
     }
 
     /// The provider's name.
@@ -160,15 +164,12 @@ impl Rig {
 
     /// The pairs of the login's user that are alive.
     pub async fn pairs(&self) -> Vec<Ec2Credential> {
-        self.admin.ec2_credentials(&self.user.id).await.unwrap()
+        self.cloud.pairs(&self.user).await
     }
 
     /// The application credentials of the login's user that are there.
     pub async fn application_credentials(&self) -> Vec<ApplicationCredential> {
-        self.admin
-            .application_credentials(&self.user.id)
-            .await
-            .unwrap()
+        self.cloud.application_credentials(&self.user).await
     }
 
     /// Access key and secret key in a Secret.
@@ -177,19 +178,8 @@ impl Rig {
     }
 
     /// Whether Keystone accepts the pair in a Secret.
-    pub async fn accepts(&self, (access, secret): &(String, String)) -> bool {
-        self.admin.accepts_pair(access, secret).await.unwrap()
-    }
-
-    /// Waits until so many pairs are alive.
-    pub async fn until_pairs(&self, count: usize) -> Vec<Ec2Credential> {
-        eventually(SOON, || async {
-            let pairs = self.admin.ec2_credentials(&self.user.id).await?;
-            anyhow::ensure!(pairs.len() == count, "{} are alive", pairs.len());
-            Ok(pairs)
-        })
-        .await
-        .unwrap_or_else(|error| panic!("{count} pairs: {error:#}"))
+    pub async fn accepts(&self, pair: &(String, String)) -> bool {
+        self.cloud.accepts(pair).await
     }
 
     /// Waits until the provider can be used.
@@ -247,8 +237,21 @@ impl Rig {
     }
 
     /// What every story ends with; see [`Stage::finish`].
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
+        self.into_stage_with_secrets().await.finish().await;
+    }
+
+    /// The stage, for a story that goes on without Keystone.
+    pub fn into_stage(self) -> Stage {
+        self.stage
+    }
+
+    /// The stage, which knows all that must not be found anywhere.
+    async fn into_stage_with_secrets(mut self) -> Stage {
         let mut secret = vec![self.user.password.clone()];
+        if let Cloud::Simulated(simulator) = &self.cloud {
+            secret.extend(simulator.secret_values());
+        }
         for call in self.wire.calls() {
             for header in ["x-auth-token", "x-subject-token"] {
                 if let Some(token) = call.headers.get(header) {
@@ -279,7 +282,7 @@ impl Rig {
         secret.sort();
         secret.dedup();
         self.stage.more_secret_values.append(&mut secret);
-        self.stage.finish().await;
+        self.stage
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Sender, cluster_provider, provider, request, with, without};
 
-async fn come_back_unchanged(namespace: &str, objects: Vec<Value>) {
+pub(super) async fn come_back_unchanged(namespace: &str, objects: Vec<Value>) {
     let sender = Sender::new(namespace).await;
     for (number, object) in objects.into_iter().enumerate() {
         let object = with(

@@ -223,7 +223,7 @@ fn unknown_keys() -> Vec<Row> {
             "spec/dce/auth/keyPair/secretRef/key",
             "spec.dce.auth.keyPair.secretRef.key",
         ),
-        ("spec/allow/0/keystone", "spec.allow[0].keystone"),
+        ("spec/allow/0/soda", "spec.allow[0].soda"),
         ("spec/allow/0/dce/maxDays", "spec.allow[0].dce.maxDays"),
         (
             "spec/allow/0/namespaces/matchLabel",

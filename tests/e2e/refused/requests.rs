@@ -53,8 +53,12 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "two systems",
-            with(request(), "spec/keystone", json!({})),
-            &["unknown field \"spec.keystone\""],
+            with(
+                request(),
+                "spec/keystone",
+                json!({"token": {"project": {"id": "p"}}}),
+            ),
+            &["spec: ", "name what to ask for, exactly one of: dce, keystone"],
         ),
         row(
             "two kinds",

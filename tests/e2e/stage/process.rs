@@ -35,6 +35,8 @@ impl Stage {
             .arg(format!("--lease-namespace={}", self.platform))
             // By the same name it goes on at once after it was killed, as in a pod.
             .arg(format!("--lease-identity={}", self.team))
+            // So long that no renewal stands among the calls that a story counts.
+            .arg("--lease-duration-seconds=600")
             .arg(format!("--namespaces={}", self.team))
             .arg(format!("--provider-selector=stage={}", self.team))
             .args(&self.flags)

@@ -178,6 +178,14 @@ impl Admin {
         self.only("projects", name).await
     }
 
+    /// The id of the only user of that name, in whatever domain; the administrator's own, too.
+    ///
+    /// # Errors
+    /// As [`Self::project_id_by_name`].
+    pub async fn user_id_by_name(&self, name: &str) -> Result<String> {
+        self.only("users", name).await
+    }
+
     async fn assignment(&self, user_id: &str, project_id: &str, role: &str) -> Result<String> {
         let mut known = self.0.role_ids.lock().await;
         let id = match known.get(role) {
