@@ -57,10 +57,10 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(operate(args))?;
-    // Calls to providers that are still under way are not waited for any longer.
+    let ended = runtime.block_on(operate(args));
+    // Calls to providers that are still under way are not waited for any longer, nor is standard input.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    Ok(())
+    ended
 }
 
 async fn operate(args: &RunArgs) -> anyhow::Result<()> {

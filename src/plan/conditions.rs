@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Damage, Decision, Observed, Refusal,
+    Damage, Decision, Observed, Refusal, Wait, WaitReason,
     backoff::{Class, class},
     is_usable, ledger, obstacle, retire,
 };
@@ -203,6 +203,19 @@ fn ready(
                 rounded(at.duration_since(published.issued_at))
             ),
             None => "it does not expire".to_owned(),
+        };
+        // Never more than two at a time are alive.
+        let waits = matches!(
+            decision,
+            Decision::Wait(Wait {
+                reason: WaitReason::Overlap,
+                ..
+            })
+        );
+        let life = if waits {
+            format!("{life}; its successor waits until an older credential is revoked")
+        } else {
+            life
         };
         return if published.unverified {
             (

@@ -78,6 +78,9 @@ pub struct Stage {
     pub client: Client,
     /// More flags for the operator.
     pub flags: Vec<String>,
+    /// For how long the Lease is held: so long that no renewal stands among the calls that a story
+    /// counts, unless it is about that.
+    pub lease_seconds: u64,
     /// Variables of the operator's environment.
     pub environment: Vec<(String, String)>,
     /// More values that may stand nowhere but in Secrets: those of further simulators, for example.
@@ -123,6 +126,7 @@ impl Stage {
             login,
             client,
             flags: Vec::new(),
+            lease_seconds: 600,
             environment: Vec::new(),
             more_secret_values: Vec::new(),
             operator: None,
@@ -411,10 +415,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(mut operator) = self.operator.take() {
-            drop(operator.process.kill());
-            drop(operator.process.wait());
-        }
+        drop(self.operator.take());
         if std::thread::panicking() {
             drop(writeln!(std::io::stderr().lock(), "{}", self.logs_tail()));
         }

@@ -134,20 +134,8 @@ impl Client {
         project: &Named,
     ) -> Result<Arc<Session>, Failure> {
         let session = self.session(turns, &self.login.scope(project)).await?;
-        let right = session.project.as_ref().is_some_and(|is| project.is(is));
-        if right {
-            return Ok(session);
-        }
-        Err(if session.delegated {
-            failed(
-                Reason::ScopeRefused,
-                format!(
-                    "the provider's login is an application credential for another project than {project}"
-                ),
-            )
-        } else {
-            unexpected("answers to a login with a token for another project")
-        })
+        is_for(&session, project)?;
+        Ok(session)
     }
 
     /// The session for what is asked for, as far as a project that cannot be entered may be told.
@@ -234,11 +222,17 @@ impl Client {
     /// A login of its own, for a token that is not the operator's to use.
     ///
     /// # Errors
-    /// Those of a login.
+    /// Those of a login. `ScopeRefused` when the login works but not for this project.
     pub async fn fresh(&self, turns: &dyn Turns, project: &Named) -> Result<Session, Failure> {
         let scope = self.login.scope(project);
         let _alone = self.logging_in.lock().await;
-        self.log_in(turns, &scope).await
+        let session = self.log_in(turns, &scope).await?;
+        if let Err(failure) = is_for(&session, project) {
+            // Nobody will have it. Should this fail, it expires by itself.
+            drop(self.revoke_token(turns, &session.token).await);
+            return Err(failure);
+        }
+        Ok(session)
     }
 
     async fn log_in(&self, turns: &dyn Turns, scope: &Scope) -> Result<Session, Failure> {
@@ -408,6 +402,25 @@ impl Client {
     /// Whether signatures can be had checked, as far as is known.
     pub fn may_check_signatures(&self) -> bool {
         !self.no_signatures.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a session is for a project.
+fn is_for(session: &Session, project: &Named) -> Result<(), Failure> {
+    let right = session.project.as_ref().is_some_and(|is| project.is(is));
+    if right {
+        Ok(())
+    } else if session.delegated {
+        Err(failed(
+            Reason::ScopeRefused,
+            format!(
+                "the provider's login is an application credential for another project than {project}"
+            ),
+        ))
+    } else {
+        Err(unexpected(
+            "answers to a login with a token for another project",
+        ))
     }
 }
 

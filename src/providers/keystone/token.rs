@@ -39,16 +39,7 @@ impl Client {
             other_user: None,
             roles: &session.roles,
         };
-        let right = session
-            .project
-            .as_ref()
-            .is_some_and(|is| ask.project.is(is));
-        let checked = if right {
-            permit::check(permission, ask, &session, &bearer)
-        } else {
-            Err(permit::refused(permission))
-        };
-        if let Err(failure) = checked {
+        if let Err(failure) = permit::check(permission, ask, &session, &bearer) {
             // Nobody will have it. Should this fail, it expires by itself.
             drop(self.revoke_token(turns, &session.token).await);
             return Err(failure);

@@ -1,7 +1,10 @@
 //! Stories of OpenStack Keystone, on a real one: each has a project and a user of its own, and a wire
 //! proxy between the operator and Keystone.
 
+mod attacks;
+mod bad_input;
 pub mod cloud;
+mod copies;
 mod crash;
 mod life;
 
@@ -101,6 +104,20 @@ impl Rig {
                     "annotations": {"credential-operator.dev/login-for": self.wire.url()},
                 },
                 "stringData": values,
+            }))
+            .await;
+    }
+
+    /// Writes the login Secret with consent for several endpoints.
+    pub async fn write_login_values_for(&self, endpoints: &[&str]) {
+        self.stage
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {
+                    "name": "keystone-login", "namespace": self.stage.platform,
+                    "annotations": {"credential-operator.dev/login-for": endpoints.join(" ")},
+                },
+                "stringData": {"username": self.user.name, "password": self.user.password},
             }))
             .await;
     }

@@ -21,11 +21,18 @@ impl Stage {
 
     /// Starts the operator and waits only until it listens.
     pub async fn start_unready(&mut self) {
+        // By the same name it goes on at once after it was killed, as in a pod.
+        let identity = self.team.clone();
+        self.operator = Some(self.spawn(&identity).await);
+    }
+
+    /// Starts a copy of the operator under a name of its own, and waits only until it listens.
+    pub async fn spawn(&mut self, identity: &str) -> Operator {
         self.starts += 1;
         let kubeconfig = self.directory.path().join("kubeconfig");
         write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token).expect("a kubeconfig");
         let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
+        let process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
             .args([
                 "run",
                 "--exit-with-stdin",
@@ -33,10 +40,8 @@ impl Stage {
                 "--log=trace",
             ])
             .arg(format!("--lease-namespace={}", self.platform))
-            // By the same name it goes on at once after it was killed, as in a pod.
-            .arg(format!("--lease-identity={}", self.team))
-            // So long that no renewal stands among the calls that a story counts.
-            .arg("--lease-duration-seconds=600")
+            .arg(format!("--lease-identity={identity}"))
+            .arg(format!("--lease-duration-seconds={}", self.lease_seconds))
             .arg(format!("--namespaces={}", self.team))
             .arg(format!("--provider-selector=stage={}", self.team))
             .args(&self.flags)
@@ -49,21 +54,22 @@ impl Stage {
             .stderr(log)
             .spawn()
             .expect("the operator starts");
-        let address = eventually(SOON, || async {
-            let log = self.log(self.starts);
+        // From here on it ends with this, whatever happens.
+        let mut operator = Operator {
+            process,
+            address: String::new(),
+        };
+        let start = self.starts;
+        operator.address = eventually(SOON, || async {
+            let log = self.log(start);
             log.lines()
                 .filter_map(|line| serde_json::from_str::<Value>(line).ok())
                 .find_map(|line| Some(line.get("listening")?.as_str()?.to_owned()))
                 .ok_or_else(|| anyhow!("no address in the log:\n{log}"))
         })
-        .await;
-        if address.is_err() {
-            drop(process.kill());
-        }
-        self.operator = Some(Operator {
-            process,
-            address: address.expect("the operator listens"),
-        });
+        .await
+        .expect("the operator listens");
+        operator
     }
 
     /// The operator's process id.
@@ -91,19 +97,9 @@ impl Stage {
             return Duration::ZERO;
         };
         let started = credential_operator::clock::monotonic();
-        let pid = operator.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .expect("kill runs")
-                .success()
-        );
+        operator.signal(signal);
         eventually(Duration::from_secs(12), || {
-            let ended = operator
-                .process
-                .try_wait()
-                .expect("the process can be waited for");
+            let ended = operator.ended();
             async move {
                 let status = ended.ok_or_else(|| anyhow!("the operator is still running"))?;
                 if status.success() {
@@ -120,13 +116,7 @@ impl Stage {
 
     /// Ends the operator at once, without its knowledge.
     pub fn kill(&mut self) {
-        if let Some(mut operator) = self.operator.take() {
-            operator.process.kill().expect("SIGKILL");
-            operator
-                .process
-                .wait()
-                .expect("the process can be waited for");
-        }
+        drop(self.operator.take());
     }
 
     fn log_path(&self, start: u32) -> PathBuf {
@@ -161,7 +151,21 @@ impl Stage {
     /// Asks the operator's own server.
     pub async fn get(&self, path: &str) -> Result<String> {
         let operator = self.operator.as_ref().context("no operator runs")?;
-        let url = format!("http://{}{path}", operator.address);
+        operator.get(path).await
+    }
+
+    /// The value of a metric's first line that begins with `prefix`.
+    pub async fn metric(&self, prefix: &str) -> Option<f64> {
+        let text = self.get("/metrics").await.ok()?;
+        let line = text.lines().find(|line| line.starts_with(prefix))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+impl Operator {
+    /// Asks its own server.
+    pub async fn get(&self, path: &str) -> Result<String> {
+        let url = format!("http://{}{path}", self.address);
         Ok(reqwest::Client::builder()
             .no_proxy()
             .build()?
@@ -172,10 +176,22 @@ impl Stage {
             .await?)
     }
 
-    /// The value of a metric's first line that begins with `prefix`.
-    pub async fn metric(&self, prefix: &str) -> Option<f64> {
-        let text = self.get("/metrics").await.ok()?;
-        let line = text.lines().find(|line| line.starts_with(prefix))?;
-        line.rsplit(' ').next()?.parse().ok()
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.try_wait().expect("it can be waited for")
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
