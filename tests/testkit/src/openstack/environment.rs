@@ -147,6 +147,11 @@ fn make(making: &Making, name: &str, requirements: &str) -> Result<()> {
         "pip cannot install the packages; it has to reach the Python Package Index, or a mirror \
          that its configuration names",
     )?;
+    // What a list lacks for a Python that it was not tried with would be found out much later.
+    let mut check = Command::new(directory.join("bin/python"));
+    making
+        .run(check.args(["-I", "-m", "pip", "check"]))
+        .context("the list of packages is not complete for this Python")?;
     say!("installed in {} s", started.elapsed().as_secs());
     Ok(())
 }
