@@ -202,8 +202,6 @@ pub enum NextAction {
     Renew,
     /// Replace the credential because its age says so.
     Rotate,
-    /// Prove the credential again.
-    Verify,
     /// Revoke a credential that was replaced.
     Revoke,
     /// Try again what failed.

@@ -78,6 +78,7 @@ pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
             // Nobody has counted that far.
             .filter(|record| record.serial < 1 << 53)
             .collect(),
+        expires_at: status.expires_at,
         rotated: status.rotated,
         revoked_retiring: status.revoked_retiring,
         failure: status.failure,

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 use crate::{
     api::CredentialRequest,
     clock,
-    plan::{Decision, Wait, WaitReason, plan, retire},
+    plan::{Decision, Observed, WaitReason, next_look, plan, retire},
 };
 
 /// More steps than any pass takes: a plan that goes round in circles is a defect.
@@ -134,46 +133,25 @@ async fn pass(
         call::leave_queue(&pass);
     }
     record::record(&mut pass, &decision).await?;
-    // Where it was not looked at, what was known still stands.
-    let known = pass.seen.published().map(|published| published.expires_at);
-    let recorded = || request.status.as_ref().and_then(|status| status.expires_at);
-    let expires_at = known.unwrap_or_else(recorded);
-    let revocation = retire::next(&pass.seen, clock::now());
-    Ok(wake_up(&decision, [expires_at, revocation]))
+    Ok(wake_up(&pass.seen, &decision))
 }
 
-/// When to look again. Nothing is asked for where a change or a call reports back by itself; once
-/// in a while everything is looked at all the same, and so it is when what is published expires, since
-/// from then on the request is not ready, and when something has to be revoked.
-fn wake_up(decision: &Decision, changes: [Option<Timestamp>; 2]) -> Action {
+/// When to look again. Nothing is asked for where a change or a call reports back by itself; once in a
+/// while everything is looked at all the same.
+fn wake_up(seen: &Observed, decision: &Decision) -> Action {
     const ONCE_IN_A_WHILE: Duration = Duration::from_hours(1);
-    let now = clock::now();
-    let after = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-    let wait = match decision {
-        // A provider is tried again by its own pass, which wakes its requests: by a timer of their own
-        // they would ask again and again for as long as it is being tried.
-        Decision::Wait(Wait {
-            reason: WaitReason::Provider,
-            ..
-        }) => ONCE_IN_A_WHILE,
-        Decision::Wait(Wait {
-            until: Some(until), ..
-        }) => after(*until),
+    match decision {
         Decision::LetGo => return Action::await_change(),
         Decision::Do(_) => {
             tracing::error!(?decision, "a plan does not come to an end");
-            Duration::from_secs(60)
+            return Action::requeue(Duration::from_secs(60));
         }
-        Decision::Wait(_) | Decision::Stop(_) => ONCE_IN_A_WHILE,
-    };
-    let change = changes
-        .into_iter()
-        .flatten()
-        .filter(|at| *at > now)
-        .map(after)
-        .min()
-        .unwrap_or(ONCE_IN_A_WHILE);
-    Action::requeue(wait.min(change).min(ONCE_IN_A_WHILE))
+        Decision::Wait(_) | Decision::Stop(_) => {}
+    }
+    let now = clock::now();
+    let after = next_look(seen, decision, now)
+        .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    Action::requeue(after.unwrap_or(ONCE_IN_A_WHILE).min(ONCE_IN_A_WHILE))
 }
 
 /// Lets tests see what a panic does to others.

@@ -169,8 +169,8 @@ fn ready(
     if let Decision::Stop(refusal) = decision {
         match refusal.reason {
             Reason::Suspended => return while_suspended(refusal, old, now),
-            // The provider is gone, but what it issued goes on working.
-            Reason::ProviderNotFound if is_usable(seen, now) => {}
+            // The provider is gone, or about to go, but what it issued goes on working.
+            Reason::ProviderNotFound | Reason::ProviderTerminating if is_usable(seen, now) => {}
             // It cannot be replaced, but nobody has damaged it.
             Reason::TargetImmutable if is_intact(seen) && is_usable(seen, now) => {}
             _ => return (false, refusal.reason, refusal.message.clone()),

@@ -221,6 +221,36 @@ fn rest(seen: &Observed, now: Timestamp) -> Decision {
     }
 }
 
+/// When to look again without being told: at the time that the decision waits for; when what is
+/// published expires, since from then on the request is not ready, whatever it waits for; when
+/// something has to be revoked; and when the published credential is to be proven again, which is no
+/// news and stands in no status.
+pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Timestamp> {
+    let until = match decision {
+        // A provider is tried again by its own pass, which wakes its requests: by a timer of their own
+        // they would ask again and again for as long as it is being tried.
+        Decision::Wait(Wait {
+            reason: WaitReason::Provider,
+            ..
+        }) => None,
+        Decision::Wait(wait) => wait.until,
+        Decision::Do(_) | Decision::Stop(_) | Decision::LetGo => None,
+    };
+    let expiry = match seen.published() {
+        Some(published) => published.expires_at,
+        // Not looked at: what is recorded still stands.
+        None => seen.recorded.expires_at,
+    };
+    let proof = seen
+        .published()
+        .and_then(|published| schedule::verify_at(seen, published));
+    let later = [expiry, retire::next(seen, now), proof]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now);
+    until.into_iter().chain(later).min()
+}
+
 /// Something has to be done: is it possible now?
 fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
     match finding.remedy {

@@ -276,6 +276,8 @@ pub enum Damage {
 pub struct Recorded {
     /// The credentials that may be alive.
     pub credentials: Vec<CredentialRecord>,
+    /// When what was published last expires.
+    pub expires_at: Option<Timestamp>,
     /// The value of the annotation `rotate` that was last carried out.
     pub rotated: Option<String>,
     /// The value of the annotation `revoke-retiring` that was last carried out.

@@ -76,8 +76,7 @@ pub fn next_replacements(
         .filter(|_| !is_last(seen, published))
         .map(|at| (at, NextAction::Renew));
     let rotation = rotate_at(seen, published).map(|at| (at, NextAction::Rotate));
-    let proof = verify_at(seen, published).map(|at| (at, NextAction::Verify));
-    [renewal, rotation, proof].into_iter().flatten()
+    [renewal, rotation].into_iter().flatten()
 }
 
 /// The spread of a request, 0 to 999, from its UID. Stable over restarts, and different for

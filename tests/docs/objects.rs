@@ -60,7 +60,12 @@ fn check_request(object: &Value) {
     )
     .unwrap();
     let renewal = request.spec.renewal.unwrap_or_default();
-    for duration in [renewal.renew_before, renewal.rotate_every] {
+    for duration in [
+        renewal.renew_before,
+        renewal.rotate_every,
+        renewal.overlap,
+        renewal.verify_every,
+    ] {
         validate::duration("spec.renewal", duration.as_ref()).unwrap();
     }
 }

@@ -487,14 +487,20 @@ fn a_credential_is_proven_again_when_the_request_says_so() {
             seen.probe.at = Some(at(130));
         })
     };
+    let rests = || Waits(WaitReason::Rest, None, None);
     check(vec![
         case(
-            "at whole multiples of the time since it was issued",
+            "at whole multiples of the time since it was issued; no status says so",
             every(pair(1)),
-            150,
-            Waits(WaitReason::Rest, Some(200), Some(NextAction::Verify)),
+            199,
+            rests(),
         ),
-        case("with what is in the Secret", every(pair(1)), 200, Exactly(Do(Look))),
+        case(
+            "with what is in the Secret",
+            every(pair(1)),
+            200,
+            Exactly(Do(Look)),
+        ),
         case(
             "then",
             looked(every(pair(1))),
@@ -515,21 +521,44 @@ fn a_credential_is_proven_again_when_the_request_says_so() {
                 seen.probe.refused = Some(1);
             }),
             150,
-            Waits(WaitReason::Rest, Some(200), Some(NextAction::Verify)),
+            rests(),
         ),
         case(
             "the provider cannot be asked: that is no news",
             looked(change(every(pair(1)), |seen| seen.gate = not_ready())),
             200,
-            Waits(WaitReason::Rest, None, None),
+            rests(),
         ),
         case(
             "never unless the request says so",
             change(pair(1), |seen| seen.probe.at = Some(at(0))),
             99_999,
-            Waits(WaitReason::Rest, None, None),
+            rests(),
         ),
     ]);
+}
+
+#[test]
+fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
+    let look = |seen: &Observed, second| {
+        let now = at(second);
+        next_look(seen, &plan(seen, now), now)
+    };
+    let verified = change(pair(1), |seen| {
+        wanted(seen).verify_every = Some(SignedDuration::from_secs(100));
+        seen.probe.at = Some(at(130));
+    });
+    assert_eq!(look(&verified, 150), Some(at(200)));
+    assert_eq!(look(&pair(1), 150), None);
+    assert_eq!(look(&overlapping(), 150), Some(at(300)), "an overlap ends");
+    let refused = change(overlapping(), |seen| {
+        seen.gate = Gate::Refused(refusal(Reason::NotAllowed));
+    });
+    assert_eq!(look(&refused, 150), Some(at(300)), "also for a request that is refused");
+    let waiting = change(synced(), |seen| seen.gate = not_ready());
+    assert_eq!(look(&waiting, 2500), Some(at(3000)), "what is published expires");
+    let failed = with_failure(synced(), Reason::Timeout, 2000);
+    assert_eq!(look(&failed, 2000), Some(at(2001)), "an attempt is made again");
 }
 
 #[test]

@@ -3,10 +3,15 @@
 
 mod attacks;
 mod bad_input;
+mod budget;
 pub mod cloud;
+mod consumers;
 mod copies;
 mod crash;
+mod farewell;
 mod life;
+mod rotation;
+mod sessions;
 
 use std::{collections::BTreeMap, time::Duration};
 

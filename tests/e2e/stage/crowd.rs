@@ -18,7 +18,17 @@ impl Stage {
         what: &str,
         check: impl Fn(&CredentialRequest) -> bool,
     ) -> Vec<CredentialRequest> {
-        let result = eventually(SOON, || async {
+        self.all_within(SOON, what, check).await
+    }
+
+    /// The same with a deadline of its own.
+    pub async fn all_within(
+        &self,
+        deadline: Duration,
+        what: &str,
+        check: impl Fn(&CredentialRequest) -> bool,
+    ) -> Vec<CredentialRequest> {
+        let result = eventually(deadline, || async {
             let requests = self.requests().list(&ListParams::default()).await?.items;
             match requests.iter().find(|request| !check(request)) {
                 None => Ok(requests),

@@ -1,21 +1,15 @@
-//! A workload that calls its provider all the time, with whatever is in the Secret at that moment.
+//! A workload that makes one call after the other, with whatever is in its Secret at that moment.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::value;
-
-/// How often it calls.
-const EVERY: Duration = Duration::from_millis(50);
-
-/// A running consumer.
+/// A running consumer; it ends when dropped.
 pub struct Consumer {
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<Tally>,
+    task: JoinHandle<Tally>,
 }
 
 /// What came of its calls.
@@ -28,24 +22,22 @@ pub struct Tally {
 }
 
 impl Consumer {
-    /// Begins to call `path` of the endpoint that stands in the Secret.
-    pub fn begin(
-        secrets: Api<Secret>,
-        name: &'static str,
-        http: reqwest::Client,
-        path: &'static str,
-    ) -> Self {
+    /// Begins to make calls, with a pause before each.
+    pub fn begin<Call>(pause: Duration, call: impl Fn() -> Call + Send + 'static) -> Self
+    where
+        Call: Future<Output = Result<()>> + Send,
+    {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut tally = Tally::default();
             while stopped
-                .run_until_cancelled(tokio::time::sleep(EVERY))
+                .run_until_cancelled(tokio::time::sleep(pause))
                 .await
                 .is_some()
             {
                 tally.calls += 1;
-                if let Err(error) = call(&secrets, name, &http, path).await {
+                if let Err(error) = call().await {
                     tally
                         .failures
                         .push(format!("call {}: {error:#}", tally.calls));
@@ -56,31 +48,36 @@ impl Consumer {
         Self { stop, task }
     }
 
-    /// Ends it.
+    /// Ends it after the call that it is at.
     ///
     /// # Errors
     /// When it panicked.
-    pub async fn end(self) -> Result<Tally> {
+    pub async fn end(mut self) -> Result<Tally> {
         self.stop.cancel();
-        self.task.await.context("the consumer panicked")
+        (&mut self.task).await.context("the consumer panicked")
     }
 }
 
-/// Reads the Secret and calls the provider with what is in it.
-///
-/// # Errors
-/// When the Secret cannot be read, or the provider does not answer 200.
-pub async fn call(
-    secrets: &Api<Secret>,
-    name: &str,
-    http: &reqwest::Client,
-    path: &str,
-) -> Result<String> {
-    let secret = secrets.get(name).await?;
-    let url = value(&secret, "endpoint")? + path;
-    let request = http
-        .get(url)
-        .header("authorization", value(&secret, "authorization")?);
-    let answer = request.send().await?.error_for_status()?;
-    Ok(answer.text().await?)
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Tally {
+    /// How many calls there were, all of which succeeded.
+    ///
+    /// # Errors
+    /// When one failed, with what each of them said; and when there was none.
+    pub fn flawless(&self) -> Result<u32> {
+        let failures = self.failures.len();
+        anyhow::ensure!(
+            failures == 0,
+            "{failures} of {} calls failed: {}",
+            self.calls,
+            self.failures.join("; ")
+        );
+        anyhow::ensure!(self.calls > 0, "the workload made no call");
+        Ok(self.calls)
+    }
 }

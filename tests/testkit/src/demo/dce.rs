@@ -1,5 +1,6 @@
 //! The story of a DaoCloud Enterprise token.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,9 +10,11 @@ use serde_json::Value;
 use testkit::dce::{DceOptions, DceSimulator};
 use testkit::wait::eventually;
 
-use super::consumer::{self, Consumer};
-use super::follow::{Follow, Seen};
-use super::narrator::Narrator;
+use super::consumer::Consumer;
+use super::example::{Encore, Example};
+use super::follow::{Follow, Seen, value};
+use super::narrator::{Narrator, seconds};
+use super::opening;
 use super::scene::{SOON, Scene};
 
 /// How long the simulator lets a token live, whatever is asked for.
@@ -30,14 +33,23 @@ const REQUEST: &str = "docs/examples/dce-token/request.yaml";
 /// The endpoint of the examples.
 const PLACEHOLDER: &str = "https://dce.example.com";
 
+/// How long the workload waits between two calls.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Tells the story.
 ///
 /// # Errors
 /// When a step cannot be verified.
-pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
-    narrator.title("A token of DaoCloud Enterprise (DCE) as a Kubernetes Secret, from the first request to the last renewal");
-    put_up(narrator, scene).await?;
-    let dce = start_dce(narrator);
+pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> {
+    opening::announce(
+        narrator,
+        "A token of DaoCloud Enterprise (DCE) as a Kubernetes Secret, from the first request to the last renewal",
+        "and a simulator of DCE inside this program",
+    );
+    opening::put_up(narrator, scene).await?;
+    let dce = Arc::new(start_dce(narrator));
+    // Whoever looks around afterwards needs it as long as everything else is up.
+    scene.keep(Arc::clone(&dce));
     let story = Telling {
         http: trusting(&dce)?,
         dce,
@@ -52,50 +64,12 @@ pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
     story.renew(narrator, scene, &mut follow).await?;
     story.repair(narrator, scene, &mut follow).await?;
     story.delete(narrator, scene, &mut follow).await?;
-    // Whoever looks around afterwards needs it as long as everything else is up.
-    scene.keep(story.dce);
-    Ok(())
-}
-
-/// Asks once more, so that there is something to look at.
-///
-/// # Errors
-/// When that fails.
-pub async fn leave_up(scene: &Scene) -> Result<Vec<String>> {
-    scene.apply(REQUEST, &[]).await?;
-    Ok([
-        "kubectl get credentials -A",
-        "kubectl describe credreq dce-token -n payments",
-        "kubectl describe secret dce-token -n payments",
-        "kubectl get events -n payments",
-        "kubectl explain credentialrequest.spec",
-    ]
-    .map(str::to_owned)
-    .into())
-}
-
-async fn put_up(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
-    narrator.step("A Kubernetes control plane: etcd, API server and controller manager, without nodes or containers");
-    let started = Instant::now();
-    // Before the wait, which may be long the first time: there is nothing to show without it.
-    super::operator::Operator::binary()?;
-    let url = scene.start_control_plane().await?.url().to_owned();
-    let version = scene.kubectl("version -o json", "").await?;
-    let version: Value = serde_json::from_str(&version)?;
-    let version = version["serverVersion"]["gitVersion"]
-        .as_str()
-        .unwrap_or("unknown")
-        .to_owned();
-    narrator.verified(format!(
-        "Kubernetes {version} serves at {url}, with the operator's CRDs and roles, after {}",
-        seconds(started.elapsed())
-    ));
-
-    narrator.step("The operator, as a process of its own, with the rights of its ServiceAccount in deploy/ and no others");
-    let started = Instant::now();
-    scene.start_operator().await?;
-    narrator.verified(format!("it is ready after {}", seconds(started.elapsed())));
-    Ok(())
+    Ok(Encore {
+        examples: vec![Example::read(REQUEST)?],
+        looks: vec![String::from(
+            "kubectl describe secret dce-token -n payments",
+        )],
+    })
 }
 
 fn start_dce(narrator: &mut Narrator) -> DceSimulator {
@@ -125,7 +99,7 @@ fn trusting(dce: &DceSimulator) -> Result<reqwest::Client> {
 }
 
 struct Telling {
-    dce: DceSimulator,
+    dce: Arc<DceSimulator>,
     http: reqwest::Client,
 }
 
@@ -151,13 +125,13 @@ impl Telling {
         );
         scene.show_kubectl(narrator, &create).await?;
         narrator.says("(the examples, with the simulator's address and key pair in them:)");
-        let login = [
-            (PLACEHOLDER, endpoint.as_str()),
-            ("put-the-access-key-here", ak.as_str()),
-            ("put-the-secret-key-here", sk.as_str()),
-        ];
-        scene.show_apply(narrator, LOGIN, &login).await?;
-        scene.show_apply(narrator, PROVIDER, &login[..1]).await?;
+        let login = Example::read(LOGIN)?
+            .with(PLACEHOLDER, &endpoint)?
+            .with("put-the-access-key-here", &ak)?
+            .with("put-the-secret-key-here", &sk)?;
+        scene.show_apply(narrator, &login).await?;
+        let provider = Example::read(PROVIDER)?.with(PLACEHOLDER, &endpoint)?;
+        scene.show_apply(narrator, &provider).await?;
         let wait = "wait --for=condition=Ready --timeout=20s ccredprov/dce";
         scene.show_kubectl(narrator, wait).await?;
         scene.show_kubectl(narrator, "get ccredprov dce").await?;
@@ -173,7 +147,7 @@ impl Telling {
     async fn ask(&self, narrator: &mut Narrator, scene: &Scene, follow: &mut Follow) -> Result<()> {
         narrator.step("An application team asks for a token, and has a Secret");
         let asked = Instant::now();
-        scene.show_apply(narrator, REQUEST, &[]).await?;
+        scene.show_apply(narrator, &Example::read(REQUEST)?).await?;
         let first = follow.until("the Secret", SOON, |_| true).await?;
         scene
             .show_kubectl(
@@ -192,13 +166,7 @@ impl Telling {
             "the Secret was there {} after kubectl had been started",
             seconds(first.at.duration_since(asked))
         ));
-        let user = consumer::call(
-            &self.secrets(scene).await?,
-            "dce-token",
-            &self.http,
-            SELF_TEST,
-        )
-        .await?;
+        let user = call(&self.secrets(scene).await?, &self.http).await?;
         let user: Value = serde_json::from_str(&user)?;
         let name = user["username"].as_str().unwrap_or_default();
         ensure!(
@@ -218,12 +186,11 @@ impl Telling {
         follow: &mut Follow,
     ) -> Result<()> {
         narrator.step("The token is renewed before it expires, while a workload calls DCE 20 times a second with what is in the Secret");
-        let consumer = Consumer::begin(
-            self.secrets(scene).await?,
-            "dce-token",
-            self.http.clone(),
-            SELF_TEST,
-        );
+        let (secrets, http) = (self.secrets(scene).await?, self.http.clone());
+        let consumer = Consumer::begin(PAUSE, move || {
+            let (secrets, http) = (secrets.clone(), http.clone());
+            async move { call(&secrets, &http).await.map(drop) }
+        });
         // What is there now may already be a renewed one: those are counted that come from here on.
         let secret = self.secrets(scene).await?.get("dce-token").await?;
         let mut last = Seen::now(secret);
@@ -251,18 +218,9 @@ impl Telling {
             ));
             last = next;
         }
-        let tally = consumer.end().await?;
-        let failures = tally.failures.len();
-        ensure!(
-            failures == 0,
-            "{failures} of {} calls failed: {}",
-            tally.calls,
-            tally.failures.join("; ")
-        );
-        ensure!(tally.calls > 0, "the workload made no call");
+        let calls = consumer.end().await?.flawless()?;
         narrator.verified(format!(
-            "of the workload's {} calls meanwhile, none failed",
-            tally.calls
+            "of the workload's {calls} calls meanwhile, none failed"
         ));
         Ok(())
     }
@@ -330,6 +288,16 @@ impl Telling {
     }
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
+/// Reads the Secret and calls DCE with what is in it.
+///
+/// # Errors
+/// When the Secret cannot be read, or DCE does not answer 200.
+async fn call(secrets: &Api<Secret>, http: &reqwest::Client) -> Result<String> {
+    let secret = secrets.get("dce-token").await?;
+    let url = value(&secret, "endpoint")? + SELF_TEST;
+    let request = http
+        .get(url)
+        .header("authorization", value(&secret, "authorization")?);
+    let answer = request.send().await?.error_for_status()?;
+    Ok(answer.text().await?)
 }

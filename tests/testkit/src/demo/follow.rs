@@ -55,6 +55,16 @@ impl Seen {
         value(&self.secret, key)
     }
 
+    /// All keys with their values: the environment of a program that has all of it there.
+    ///
+    /// # Errors
+    /// When a value is no text.
+    pub fn environment(&self) -> Result<Vec<(String, String)>> {
+        let keys = self.secret.data.iter().flatten().map(|(key, _)| key);
+        keys.map(|key| Ok((key.clone(), self.value(key)?)))
+            .collect()
+    }
+
     /// Its keys and how long their values are.
     pub fn keys(&self) -> String {
         let data = self.secret.data.iter().flatten();

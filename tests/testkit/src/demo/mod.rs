@@ -2,8 +2,11 @@
 
 mod consumer;
 mod dce;
+mod example;
 mod follow;
+mod keystone;
 mod narrator;
+mod opening;
 mod operator;
 mod scene;
 
@@ -13,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use example::Encore;
 use narrator::Narrator;
 use scene::Scene;
 
@@ -20,11 +24,12 @@ use scene::Scene;
 #[derive(Clone, Copy)]
 enum Story {
     Dce,
+    Keystone,
 }
 
 impl Story {
     /// Their names, as `PROVIDER` gives them. The first is told when nobody says anything.
-    const NAMES: [(&str, Story); 1] = [("dce", Story::Dce)];
+    const NAMES: [(&str, Story); 2] = [("dce", Story::Dce), ("keystone", Story::Keystone)];
 
     fn chosen() -> Result<Story> {
         let asked = std::env::var("PROVIDER").unwrap_or_default();
@@ -38,16 +43,10 @@ impl Story {
         Ok(*story)
     }
 
-    async fn tell(self, narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
+    async fn tell(self, narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> {
         match self {
             Story::Dce => dce::tell(narrator, scene).await,
-        }
-    }
-
-    /// Puts up what there is to look at when the scene is left up.
-    async fn leave_up(self, scene: &Scene) -> Result<Vec<String>> {
-        match self {
-            Story::Dce => dce::leave_up(scene).await,
+            Story::Keystone => keystone::tell(narrator, scene).await,
         }
     }
 }
@@ -77,14 +76,14 @@ async fn run(story: Story) -> ExitCode {
         () = interrupt.came() => None,
         result = story.tell(&mut narrator, &mut scene) => Some(result),
     };
-    let code = match told {
-        Some(Ok(())) => {
+    let (code, encore) = match told {
+        Some(Ok(encore)) => {
             narrator.good_end();
-            ExitCode::SUCCESS
+            (ExitCode::SUCCESS, encore)
         }
         Some(Err(error)) => {
             narrator.bad_end(&error, &scene.operator_log_tail());
-            ExitCode::FAILURE
+            (ExitCode::FAILURE, Encore::default())
         }
         None => {
             narrator.interrupted();
@@ -96,7 +95,7 @@ async fn run(story: Story) -> ExitCode {
     if keep() && scene.has_control_plane() {
         tokio::select! {
             () = interrupt.came() => {}
-            () = leave_up(story, &narrator, &scene) => {}
+            () = leave_up(encore, &narrator, &scene) => {}
         }
         narrator.says("ending everything");
     }
@@ -104,11 +103,15 @@ async fn run(story: Story) -> ExitCode {
     code
 }
 
-/// Says how to look at what is there, and waits for ever.
-async fn leave_up(story: Story, narrator: &Narrator, scene: &Scene) {
-    match story.leave_up(scene).await {
-        Ok(looks) => narrator.says(&scene.how_to_look(&looks)),
-        Err(error) => narrator.says(&format!("{}\n({error:#})", scene.how_to_look(&[]))),
+/// Puts up what there is to look at, says how to look, and waits for ever.
+async fn leave_up(encore: Encore, narrator: &Narrator, scene: &Scene) {
+    let mut failed = None;
+    for example in &encore.examples {
+        failed = failed.or(scene.apply(example).await.err());
+    }
+    narrator.says(&scene.how_to_look(&encore.looks));
+    if let Some(error) = failed {
+        narrator.says(&format!("({error:#})"));
     }
     std::future::pending().await
 }

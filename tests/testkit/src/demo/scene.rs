@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use testkit::control_plane::{ControlPlane, Options, write_kubeconfig};
 use testkit::wait::eventually;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
+use super::example::{Example, repository};
 use super::narrator::Narrator;
 use super::operator::Operator;
 
@@ -21,12 +22,20 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// The ServiceAccount of `deploy/`, by its namespace and its name.
 const ACCOUNT: (&str, &str) = ("credential-operator", "credential-operator");
 
+/// What there is to look at in every story.
+const LOOKS: [&str; 4] = [
+    "kubectl get credentials -A",
+    "kubectl describe credreq -n payments",
+    "kubectl get events -A",
+    "kubectl explain credentialrequest.spec",
+];
+
 /// What was put up so far.
 #[derive(Default)]
 pub struct Scene {
     operator: Option<(Operator, String)>,
     control_plane: Option<ControlPlane>,
-    starting: Option<JoinHandle<()>>,
+    starting: Vec<JoinHandle<()>>,
     directory: Option<tempfile::TempDir>,
     /// What else has to stay up as long as the rest.
     kept: Vec<Box<dyn Any>>,
@@ -52,18 +61,30 @@ impl Scene {
             .to_vec(),
             ..Options::default()
         };
-        let (sender, started) = oneshot::channel();
-        // In a thread of its own, because it blocks. When nobody waits for it any more, what it
-        // has started ends in there.
-        self.starting = Some(std::thread::spawn(move || {
-            drop(sender.send(ControlPlane::start(options)))
-        }));
-        let control_plane = started
-            .await
-            .context("the control plane could not be started")??;
+        let control_plane = self
+            .start_apart("the control plane", || ControlPlane::start(options))
+            .await?;
         control_plane.require_controller_manager()?;
         self.directory = Some(tempfile::tempdir()?);
         Ok(self.control_plane.insert(control_plane))
+    }
+
+    /// Starts something in a thread of its own, because that blocks. When nobody waits for it any
+    /// more, what it has started ends in there.
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub async fn start_apart<T: Send + 'static>(
+        &mut self,
+        what: &str,
+        start: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, started) = oneshot::channel();
+        self.starting
+            .push(std::thread::spawn(move || drop(sender.send(start()))));
+        started
+            .await
+            .with_context(|| format!("{what} could not be started"))?
     }
 
     /// Starts the operator as its ServiceAccount and waits until it is ready.
@@ -128,26 +149,25 @@ impl Scene {
     ///
     /// # Errors
     /// When it fails, with what it says.
-    pub async fn show_kubectl(&self, narrator: &Narrator, command: &str) -> Result<()> {
+    pub async fn show_kubectl(&self, narrator: &Narrator, command: &str) -> Result<String> {
         narrator.command(&format!("kubectl {command}"));
-        let said = self.kubectl(command, "").await?;
+        let (said, remarks) = self.run_kubectl(command, "").await?;
+        narrator.output(&remarks);
         narrator.output(&said);
-        Ok(())
+        Ok(said)
     }
 
-    /// Applies an example of the repository, with `changes` made to its text, and shows that.
+    /// Applies an example, and shows that.
     ///
     /// # Errors
-    /// When kubectl refuses it, or when the example has nothing of what is to be changed.
-    pub async fn show_apply(
-        &self,
-        narrator: &Narrator,
-        file: &str,
-        changes: &[(&str, &str)],
-    ) -> Result<()> {
+    /// When kubectl refuses it.
+    pub async fn show_apply(&self, narrator: &Narrator, example: &Example) -> Result<()> {
         // Server-side: else kubectl keeps a copy of what it applied, login included, in an annotation.
-        narrator.command(&format!("kubectl apply --server-side -f {file}"));
-        let said = self.apply(file, changes).await?;
+        narrator.command(&format!(
+            "kubectl apply --server-side -f {}",
+            example.file()
+        ));
+        let said = self.apply(example).await?;
         narrator.output(&said);
         Ok(())
     }
@@ -156,26 +176,21 @@ impl Scene {
     ///
     /// # Errors
     /// As [`Self::show_apply`].
-    pub async fn apply(&self, file: &str, changes: &[(&str, &str)]) -> Result<String> {
-        let path = repository(file);
-        let mut text =
-            std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        for (placeholder, value) in changes {
-            ensure!(
-                text.contains(placeholder),
-                "{file} does not mention {placeholder}"
-            );
-            text = text.replace(placeholder, value);
-        }
-        self.kubectl("apply --server-side -f -", &text).await
+    pub async fn apply(&self, example: &Example) -> Result<String> {
+        self.kubectl("apply --server-side -f -", example.text())
+            .await
     }
 
-    /// Runs kubectl as an administrator; returns what it printed. A part of `command` that is in
-    /// single quotes is one argument.
+    /// Runs kubectl as an administrator; returns what it printed.
     ///
     /// # Errors
     /// When it fails, with what it says.
     pub async fn kubectl(&self, command: &str, input: &str) -> Result<String> {
+        Ok(self.run_kubectl(command, input).await?.0)
+    }
+
+    /// The same; returns its remarks on standard error, too.
+    async fn run_kubectl(&self, command: &str, input: &str) -> Result<(String, String)> {
         let mut process = tokio::process::Command::from(self.control_plane()?.kubectl());
         let mut child = process
             .args(arguments(command))
@@ -195,13 +210,12 @@ impl Scene {
         let output = tokio::time::timeout(SOON * 2, child.wait_with_output())
             .await
             .context("kubectl hangs")??;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let remarks = String::from_utf8_lossy(&output.stderr).into_owned();
         if !output.status.success() {
-            bail!(
-                "kubectl {command}: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("kubectl {command}: {}", remarks.trim());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok((said, remarks))
     }
 
     /// Keeps something up as long as the rest, such as a provider.
@@ -209,7 +223,7 @@ impl Scene {
         self.kept.push(Box::new(thing));
     }
 
-    /// How to look at what is up; `looks` are commands.
+    /// How to look at what is up; `looks` are commands for what only this story has.
     pub fn how_to_look(&self, looks: &[String]) -> String {
         let Ok(control_plane) = self.control_plane() else {
             return String::new();
@@ -220,7 +234,7 @@ impl Scene {
             control_plane.admin_kubeconfig().display(),
             kubectl.display(),
         );
-        for look in looks {
+        for look in LOOKS.into_iter().chain(looks.iter().map(String::as_str)) {
             text += &format!("  {look}\n");
         }
         if let Some((operator, address)) = &self.operator {
@@ -236,18 +250,18 @@ impl Scene {
     pub async fn close(&mut self) {
         self.operator = None;
         self.control_plane = None;
-        if let Some(starting) = self.starting.take() {
+        for starting in self.starting.drain(..) {
             let ended = eventually(Duration::from_secs(5), || {
                 let finished = starting.is_finished();
                 async move {
                     if finished {
                         Ok(())
                     } else {
-                        bail!("the control plane is still starting")
+                        bail!("something is still starting")
                     }
                 }
             });
-            // Its processes end with this one; the next control plane sweeps the directory up.
+            // Its processes end with this one; the next of its kind sweeps the directory up.
             let _ = ended.await;
         }
         self.kept.clear();
@@ -255,22 +269,37 @@ impl Scene {
     }
 }
 
-/// A file of the repository.
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(path)
-}
-
 /// The arguments of a command, as a shell would see them; it knows of quotes only the single ones.
 fn arguments(command: &str) -> Vec<String> {
     let mut arguments = vec![];
+    let mut last = String::new();
     for (number, part) in command.split('\'').enumerate() {
         if number % 2 == 1 {
-            arguments.push(part.to_owned());
-        } else {
-            arguments.extend(part.split_whitespace().map(str::to_owned));
+            last += part;
+            continue;
+        }
+        for (number, word) in part.split(' ').enumerate() {
+            if number > 0 && !last.is_empty() {
+                arguments.push(std::mem::take(&mut last));
+            }
+            last += word;
         }
     }
+    if !last.is_empty() {
+        arguments.push(last);
+    }
     arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arguments;
+
+    #[test]
+    fn what_is_in_quotes_belongs_to_its_argument() {
+        assert_eq!(
+            arguments("get credreq  -o jsonpath='{a b}' -p '{\"c\": 1}'"),
+            ["get", "credreq", "-o", "jsonpath={a b}", "-p", "{\"c\": 1}"]
+        );
+    }
 }
