@@ -198,7 +198,10 @@ fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
         }
     }
     if grant.dce.is_none() && grant.keystone.is_none() {
-        return Err(invalid(field, "name what is allowed, one of: dce, keystone"));
+        return Err(invalid(
+            field,
+            "name what is allowed, one of: dce, keystone",
+        ));
     }
     if let Some(keystone) = &grant.keystone {
         keystone_grant(&format!("{field}.keystone"), keystone)?;
@@ -245,7 +248,8 @@ fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
         );
     for (name, pattern) in patterns {
         let named = pattern.name.is_some();
-        let domains = usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
+        let domains =
+            usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
         if named == pattern.id.is_some() || domains != usize::from(named) {
             return Err(invalid(
                 &format!("{field}.{name}"),

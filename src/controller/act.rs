@@ -138,10 +138,7 @@ async fn prove(pass: &mut Pass, urgency: Urgency) {
     let lost = move |failure| Came::Probed(serial, Err(failure));
     call(pass, "verify", lost, async move |turns| {
         let owner = owner.as_deref();
-        Came::Probed(
-            serial,
-            connection.verify(&*turns, &ask, owner, &data).await,
-        )
+        Came::Probed(serial, connection.verify(&*turns, &ask, owner, &data).await)
     })
     .await;
 }
@@ -175,14 +172,21 @@ async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
     let lost = move |failure| Came::Revoked(serial, Err(failure));
+    let (request, provider) = (pass.key.clone(), pass.provider.clone());
     call(pass, "revoke", lost, async move |turns| {
         let holder = Holder {
             identity: &identity,
             owner: owner.as_deref(),
         };
-        let revoked = connection.revoke(&*turns, kind, ask.as_ref(), &holder).await;
-        if let Ok(revocation) = &revoked {
-            tracing::info!(uid = %identity.uid, serial, ?revocation, "revoking a credential");
+        let revoked = connection
+            .revoke(&*turns, kind, ask.as_ref(), &holder)
+            .await;
+        match &revoked {
+            Ok(Revocation::Absent) => {
+                tracing::debug!(%request, %provider, serial, "nothing to revoke");
+            }
+            Ok(_) => tracing::info!(%request, %provider, serial, "revoked a credential"),
+            Err(_) => {}
         }
         Came::Revoked(serial, revoked)
     })
@@ -204,7 +208,9 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
             identity: &identity,
             owner: owner.as_deref(),
         };
-        let gone = connection.confirm(&*turns, kind, ask.as_ref(), &holder).await;
+        let gone = connection
+            .confirm(&*turns, kind, ask.as_ref(), &holder)
+            .await;
         Came::Revoked(serial, gone.map(|()| Revocation::Gone))
     })
     .await;

@@ -54,7 +54,8 @@ struct Inner {
     /// The provider asked to be left alone until then.
     paused_until: Instant,
     queue: BTreeMap<(Urgency, u64), RequestKey>,
-    in_queue: HashMap<RequestKey, (Urgency, u64)>,
+    /// Where in the queue each one stands, and since when.
+    in_queue: HashMap<RequestKey, ((Urgency, u64), Instant)>,
     kept: HashMap<RequestKey, Instant>,
     arrivals: u64,
     alarm: Option<Instant>,
@@ -111,8 +112,8 @@ impl Budget {
     /// A permit, or a place in the queue.
     ///
     /// # Errors
-    /// How long it takes at least, by the rate and by a pause that the provider asked for, when there
-    /// is no permit to be had now.
+    /// How long it takes at least, by the rate and by a pause that the provider asked for, or has taken
+    /// so far, when there is no permit to be had now.
     pub fn acquire(
         self: &Arc<Self>,
         request: &RequestKey,
@@ -135,6 +136,8 @@ impl Budget {
             false
         };
         let wait = inner.interval * u32::try_from(inner.queue.len()).unwrap_or(u32::MAX);
+        let since = inner.in_queue.get(request).map_or(now, |(_, since)| *since);
+        let waited = now.saturating_duration_since(since);
         let paused = inner.paused_until.saturating_duration_since(now);
         drop(inner);
         if granted {
@@ -144,7 +147,7 @@ impl Budget {
             })
         } else {
             self.advance();
-            Err(wait.max(paused))
+            Err(wait.max(paused).max(waited))
         }
     }
 
@@ -340,20 +343,20 @@ impl Inner {
     }
 
     fn enqueue(&mut self, request: &RequestKey, urgency: Urgency) {
-        match self.in_queue.get(request) {
-            Some((old, _)) if *old == urgency => {}
-            _ => {
-                self.leave_queue(request);
-                self.arrivals += 1;
-                self.queue.insert((urgency, self.arrivals), request.clone());
-                self.in_queue
-                    .insert(request.clone(), (urgency, self.arrivals));
-            }
-        }
+        let since = match self.in_queue.get(request) {
+            Some(((old, _), _)) if *old == urgency => return,
+            Some((_, since)) => *since,
+            None => clock::monotonic(),
+        };
+        self.leave_queue(request);
+        self.arrivals += 1;
+        let place = (urgency, self.arrivals);
+        self.queue.insert(place, request.clone());
+        self.in_queue.insert(request.clone(), (place, since));
     }
 
     fn leave_queue(&mut self, request: &RequestKey) {
-        if let Some(place) = self.in_queue.remove(request) {
+        if let Some((place, _)) = self.in_queue.remove(request) {
             self.queue.remove(&place);
         }
     }
@@ -495,7 +498,10 @@ mod tests {
         assert!(budget.acquire(&key("a"), Urgency::New).is_err());
         assert!(budget.acquire(&key("b"), Urgency::New).is_err());
         assert_eq!(woken.recv().await, Some(key("a")));
-        assert!(begun.elapsed() > Duration::from_millis(900), "a second at first");
+        assert!(
+            begun.elapsed() > Duration::from_millis(900),
+            "a second at first"
+        );
         let probe = budget.acquire(&key("a"), Urgency::New).unwrap();
         assert!(woken.try_recv().is_err(), "one call at a time");
         probe.answered(true);

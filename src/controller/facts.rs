@@ -3,9 +3,7 @@
 use kube::ResourceExt;
 
 use crate::{
-    api::{
-        CredentialRequest, REVOKE_FINALIZER, annotations, request::DeletionPolicy, validate,
-    },
+    api::{CredentialRequest, REVOKE_FINALIZER, annotations, request::DeletionPolicy, validate},
     plan::{DEFAULT_OVERLAP, Recorded, Refusal, Request, Wanted, schedule},
     providers::{Ask, Kind},
 };
@@ -46,7 +44,11 @@ pub(super) fn facts(
     Request {
         name: request.name_any(),
         generation: request.metadata.generation.unwrap_or_default(),
-        deleting: request.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        deleting: request
+            .metadata
+            .deletion_timestamp
+            .as_ref()
+            .map(|time| time.0),
         // Known to the caller.
         namespace_deleting: false,
         finalizer: request
@@ -72,6 +74,7 @@ pub(super) fn facts(
 pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
     let status = request.status.clone().unwrap_or_default();
     Recorded {
+        told: !status.conditions.is_empty(),
         credentials: status
             .credentials
             .into_iter()

@@ -103,10 +103,12 @@ fn tell(pass: &Pass, left: &[String]) {
             warning: true,
             reason: "GivenUp",
             action: "Revoke",
-            note: format!("it went without its credentials being revoked; they may be alive: {what}")
-                .chars()
-                .take(1000)
-                .collect(),
+            note: format!(
+                "it went without its credentials being revoked; they may be alive: {what}"
+            )
+            .chars()
+            .take(1000)
+            .collect(),
         };
         record::tell(&pass.context, pass.request.as_ref(), note);
     }

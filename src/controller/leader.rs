@@ -184,13 +184,19 @@ impl Held {
             },
             () = stopped => "the process was stopped for so long that another copy may have taken over",
         };
-        self.leadership.inner.leading.store(false, Ordering::Relaxed);
+        self.leadership
+            .inner
+            .leading
+            .store(false, Ordering::Relaxed);
         anyhow::bail!("{why}; ending, to begin anew");
     }
 
     /// Gives the Lease back, so that another copy need not wait for it to end.
     pub async fn give_back(self) {
-        self.leadership.inner.leading.store(false, Ordering::Relaxed);
+        self.leadership
+            .inner
+            .leading
+            .store(false, Ordering::Relaxed);
         give_back(self.channel, self.task).await;
     }
 }
@@ -233,7 +239,13 @@ mod tests {
         leadership.inner.leading.store(true, Ordering::Relaxed);
         assert!(leadership.may_act() && !leadership.tick());
         *lock(&leadership.inner.seen) -= Duration::from_secs(6);
-        assert!(!leadership.may_act(), "stopped for longer than a third of the lease");
-        assert!(leadership.tick() && !leadership.may_act(), "and that stays so");
+        assert!(
+            !leadership.may_act(),
+            "stopped for longer than a third of the lease"
+        );
+        assert!(
+            leadership.tick() && !leadership.may_act(),
+            "and that stays so"
+        );
     }
 }

@@ -182,7 +182,12 @@ impl Memory {
         let inner = lock(&self.inner);
         let naming = inner.by_provider.get(provider);
         let needing = |key: &&RequestKey| inner.needing.contains(*key);
-        naming.into_iter().flatten().filter(needing).cloned().collect()
+        naming
+            .into_iter()
+            .flatten()
+            .filter(needing)
+            .cloned()
+            .collect()
     }
 
     /// Forgets a request.

@@ -108,28 +108,26 @@ impl Pass {
         facts.namespace_deleting = context.namespaces.is_going(&key.namespace);
         let recorded = recorded(&request);
         let seen = Observed {
-                request: facts,
-                gate,
-                access,
-                provider_held: link
-                    .as_ref()
-                    .is_some_and(|link| link.declared().is_held()),
-                target: Target::Unknown,
-                looked: false,
-                recorded,
-                in_hand: None,
-                call_under_way: false,
-                queued: None,
-                outage: link.as_ref().is_some_and(|link| link.budget.is_open()),
-                taken: BTreeSet::new(),
-                leftovers: BTreeSet::new(),
-                revocations: BTreeMap::new(),
-                probe: Probe::default(),
-                give_up_after: SignedDuration::try_from(context.settings.give_up_after)
-                    .unwrap_or(SignedDuration::MAX),
-                replacements: Vec::new(),
-                repairs: Vec::new(),
-                done: Done::default(),
+            request: facts,
+            gate,
+            access,
+            provider_held: link.as_ref().is_some_and(|link| link.declared().is_held()),
+            target: Target::Unknown,
+            looked: false,
+            recorded,
+            in_hand: None,
+            call_under_way: false,
+            queued: None,
+            outage: link.as_ref().is_some_and(|link| link.budget.is_open()),
+            taken: BTreeSet::new(),
+            leftovers: BTreeSet::new(),
+            revocations: BTreeMap::new(),
+            probe: Probe::default(),
+            give_up_after: SignedDuration::try_from(context.settings.give_up_after)
+                .unwrap_or(SignedDuration::MAX),
+            replacements: Vec::new(),
+            repairs: Vec::new(),
+            done: Done::default(),
         };
         let mut pass = Pass {
             context: Arc::clone(context),

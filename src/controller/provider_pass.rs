@@ -100,11 +100,9 @@ async fn pass(
         (ProviderDecision::Usable, Ok((connection, inputs))) => {
             Some(Usability::Usable { connection, inputs })
         }
-        (ProviderDecision::NotUsable(not_ready), _) => Some(without_login(
-            link,
-            &declared,
-            not_ready.clone(),
-        )),
+        (ProviderDecision::NotUsable(not_ready), _) => {
+            Some(without_login(link, &declared, not_ready.clone()))
+        }
         _ => None,
     };
     if let Some(usability) = usability
@@ -181,8 +179,7 @@ async fn change_hold(
             patch_metadata(&api, name, &body).await?;
         }
         Some(namespace) => {
-            let api =
-                Api::<PartialObjectMeta<CredentialProvider>>::namespaced(client, namespace);
+            let api = Api::<PartialObjectMeta<CredentialProvider>>::namespaced(client, namespace);
             patch_metadata(&api, name, &body).await?;
         }
     }
@@ -201,7 +198,10 @@ async fn still_needed(context: &Context, key: &ProviderKey) -> Result<bool, kube
         Ok(request) => {
             let namespace = request.namespace().unwrap_or_default();
             ProviderKey::of(&request.spec.provider_ref, &namespace) == *key
-                && request.finalizers().iter().any(|name| name == REVOKE_FINALIZER)
+                && request
+                    .finalizers()
+                    .iter()
+                    .any(|name| name == REVOKE_FINALIZER)
         }
         // Of one that cannot be read it is not known which provider it needs.
         Err(unreadable) => {

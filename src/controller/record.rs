@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
@@ -52,7 +50,9 @@ pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassErro
         .map(|record| record.serial)
         .collect();
     pass.context.memory.with(&pass.key, |remembered| {
-        remembered.revocations.retain(|serial, _| alive.contains(serial));
+        remembered
+            .revocations
+            .retain(|serial, _| alive.contains(serial));
         remembered.leftovers.retain(|serial| {
             pass.seen.leftovers.contains(serial) && !ledger::is_settled(&pass.seen, *serial)
         });

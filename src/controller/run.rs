@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, Settings, Wakes},
-    leader::{self, Leadership},
     key::{ProviderKey, RequestKey, SecretKey},
+    leader::{self, Leadership},
     link::Links,
     memory::Memory,
     namespaces::Namespaces,

@@ -26,8 +26,7 @@ use super::{
 };
 use crate::api::{
     ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
-    REVOKE_FINALIZER,
-    reference::ProviderKind, validate,
+    REVOKE_FINALIZER, reference::ProviderKind, validate,
 };
 
 /// A stream of events that goes on after errors, with the usual pauses.

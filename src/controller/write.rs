@@ -95,7 +95,9 @@ pub(super) async fn repair(pass: &mut Pass) -> Result<(), PassError> {
     let (known, data, owner) = (known.clone(), data.clone(), pass.owner.clone());
     // Where it is not known what the provider adds now, what was added before stays.
     let layout = match &pass.link {
-        Some(link) => link.layout().map_or_else(|| known.layout.clone(), |now| now.1.clone()),
+        Some(link) => link
+            .layout()
+            .map_or_else(|| known.layout.clone(), |now| now.1.clone()),
         None => known.layout.clone(),
     };
     let write = Write {

@@ -10,8 +10,11 @@ use crate::api::{Reason, request::FailureRecord};
 pub enum Class {
     /// Somebody has to change something; trying again is useless before.
     Invalid,
-    /// The login is refused or lacks a right. Trying again soon gets accounts locked.
+    /// The login is refused. Trying again soon gets accounts locked.
     Denied,
+    /// The login works, but lacks a right or finds something missing or in the way. Somebody has to
+    /// change that at the provider, which tells nobody when it is done.
+    Lacking,
     /// The provider refuses more credentials.
     Quota,
     /// The provider asked for fewer calls.
@@ -38,12 +41,12 @@ pub fn class(reason: Reason) -> Class {
         | Reason::NoConsent
         | Reason::CABundleInvalid => Class::Invalid,
         Reason::LoginRefused
-        | Reason::Forbidden
-        | Reason::ScopeRefused
-        | Reason::IdentityTaken
-        | Reason::NotOffered
         // A name may lead elsewhere later, and nobody tells.
         | Reason::EndpointRefused => Class::Denied,
+        Reason::Forbidden
+        | Reason::ScopeRefused
+        | Reason::IdentityTaken
+        | Reason::NotOffered => Class::Lacking,
         Reason::QuotaExceeded => Class::Quota,
         Reason::RateLimited => Class::RateLimited,
         Reason::ProviderUnavailable
@@ -75,6 +78,8 @@ const FIRST: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 /// The delay after a denial. Long, because each attempt counts towards locking an account.
 const DENIED: SignedDuration = SignedDuration::from_mins(30);
+/// The first delay after something was found lacking, and the longest.
+const LACKING: (SignedDuration, SignedDuration) = (SignedDuration::from_secs(30), DENIED);
 /// The first delay after a quota answer, and the longest.
 const QUOTA: (SignedDuration, SignedDuration) =
     (SignedDuration::from_mins(10), SignedDuration::from_hours(2));
@@ -86,6 +91,14 @@ const RATE_LIMITED: SignedDuration = SignedDuration::from_secs(30);
 const ATTEMPTS_BEFORE_EXPIRY: i32 = 6;
 /// The shortest delay, however near the expiry is.
 const SHORTEST: SignedDuration = SignedDuration::from_millis(100);
+
+/// Whether people have to act before anything can go on.
+pub fn needs_people(reason: Reason) -> bool {
+    matches!(
+        class(reason),
+        Class::Invalid | Class::Denied | Class::Lacking
+    )
+}
 
 /// When a failed attempt is made again; never by itself when absent.
 pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Timestamp> {
@@ -136,6 +149,9 @@ fn by_class(
     Some(match class(failure.reason) {
         Class::Invalid => return None,
         Class::Denied => schedule::spread_out(DENIED, spread, 50),
+        Class::Lacking => {
+            schedule::spread_out(doubled(LACKING.0, failure.attempts, LACKING.1), spread, 20)
+        }
         Class::Quota => {
             schedule::spread_out(doubled(QUOTA.0, failure.attempts, QUOTA.1), spread, 20)
         }

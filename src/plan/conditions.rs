@@ -4,9 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Damage, Decision, Observed, Refusal, Wait, WaitReason,
-    backoff::{Class, class},
-    is_usable, ledger, obstacle, retire,
+    Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, is_usable,
+    ledger, obstacle, retire,
 };
 use crate::api::{Reason, condition, request::CredentialRequestStatus};
 
@@ -26,9 +25,9 @@ pub(super) fn conditions(
     let works = ready.0;
     let stopped =
         matches!(decision, Decision::Stop(refusal) if refusal.reason != Reason::Suspended);
-    let needs_people = obstacle.as_ref().is_some_and(|(reason, _)| {
-        matches!(class(*reason), Class::Invalid | Class::Denied) && *reason != Reason::Suspended
-    });
+    let needs_people = obstacle
+        .as_ref()
+        .is_some_and(|(reason, _)| needs_people(*reason) && *reason != Reason::Suspended);
     let stalled = stopped || (!works && needs_people);
     let suspended =
         matches!(decision, Decision::Stop(refusal) if refusal.reason == Reason::Suspended);
@@ -125,7 +124,7 @@ fn while_going(
         Some((reason, why)) => (*reason, format!("{what}; {why}")),
         None => (Reason::Revoking, what),
     };
-    let needs_people = matches!(class(reason), Class::Invalid | Class::Denied);
+    let needs_people = needs_people(reason);
     let verdict = |on: bool, off: &str| {
         if on {
             (true, reason, message.clone())

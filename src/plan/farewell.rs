@@ -36,8 +36,9 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
         return Decision::Do(Step::RemoveFinalizer { given_up: false });
     };
     match retire::steps(seen, serial, Urgency::New, now) {
-        Decision::Wait(wait) if wait.reason == WaitReason::Revocation => give_up(seen, now)
-            .unwrap_or(Decision::Wait(wait)),
+        Decision::Wait(wait) if wait.reason == WaitReason::Revocation => {
+            give_up(seen, now).unwrap_or(Decision::Wait(wait))
+        }
         decision => decision,
     }
 }
@@ -73,7 +74,11 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
     serials.iter().copied().find(open).or_else(|| {
         // An attempt that a crash has cut off is known to nobody: look under the next names.
         let given_up = abandons(None) || current.first().is_some_and(abandoned);
-        if given_up { None } else { further(seen, &serials) }
+        if given_up {
+            None
+        } else {
+            further(seen, &serials)
+        }
     })
 }
 

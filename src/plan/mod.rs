@@ -233,6 +233,15 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
             reason: WaitReason::Provider,
             ..
         }) => None,
+        // It says where it stands if it stands there for long.
+        Decision::Wait(Wait {
+            reason: WaitReason::Budget,
+            until,
+            ..
+        }) if !seen.recorded.told => {
+            let long = now.checked_add(schedule::LONG_QUEUE).ok();
+            [*until, long].into_iter().flatten().min()
+        }
         Decision::Wait(wait) => wait.until,
         Decision::Do(_) | Decision::Stop(_) | Decision::LetGo => None,
     };

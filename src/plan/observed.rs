@@ -33,7 +33,8 @@ pub struct Observed {
     pub in_hand: Option<InHand>,
     /// Whether a call to the provider for this request is under way.
     pub call_under_way: bool,
-    /// How long the request will stand in the queue of the provider's budget, if it does.
+    /// How long the request will stand in the queue of the provider's budget, or has stood there, if it
+    /// does.
     pub queued: Option<SignedDuration>,
     /// Whether the provider is left alone because it did not answer several times in a row.
     pub outage: bool,
@@ -276,6 +277,8 @@ pub enum Damage {
 pub struct Recorded {
     /// The credentials that may be alive.
     pub credentials: Vec<CredentialRecord>,
+    /// Whether its conditions say anything yet.
+    pub told: bool,
     /// When what was published last expires.
     pub expires_at: Option<Timestamp>,
     /// The value of the annotation `rotate` that was last carried out.

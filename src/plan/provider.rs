@@ -159,11 +159,7 @@ pub fn report(
             "the login is being tested".to_owned(),
         ),
     };
-    let stalled = !on
-        && matches!(
-            backoff::class(reason),
-            backoff::Class::Invalid | backoff::Class::Denied
-        );
+    let stalled = !on && backoff::needs_people(reason);
     let reconciling = !on && !stalled;
     let flag = |set: bool, off: &'static str| {
         if set {

@@ -1,6 +1,6 @@
 //! What a pass writes down: the status and events. As pure as the plan.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
@@ -74,9 +74,6 @@ pub fn report(
     Some(Report { status, events })
 }
 
-/// A new request that stands in a queue for longer than this says so.
-const LONG_QUEUE: SignedDuration = SignedDuration::from_secs(10);
-
 /// Whether the pass ends in something that reports back by itself within seconds.
 fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatus) -> bool {
     let Decision::Wait(wait) = decision else {
@@ -90,13 +87,13 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
         WaitReason::Revocation => matches!(seen.access, super::Access::Checking),
         WaitReason::Budget => {
             let new = old.conditions.is_empty() && seen.published().is_none();
-            let long = seen.queued.is_some_and(|length| length > LONG_QUEUE);
-            !wrote && (!new || !long)
+            let long = seen
+                .queued
+                .is_some_and(|length| length > schedule::LONG_QUEUE);
+            !wrote && !(new && (long || seen.outage))
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
-        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested | WaitReason::Overlap => {
-            false
-        }
+        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested | WaitReason::Overlap => false,
     }
 }
 

@@ -334,9 +334,7 @@ impl Ask {
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
         match (&spec.dce, &spec.keystone) {
             (Some(dce), None) => dce::config::read_ask(dce),
-            (None, Some(keystone)) => {
-                keystone::config::read_ask(keystone, spec).map(Ask::Keystone)
-            }
+            (None, Some(keystone)) => keystone::config::read_ask(keystone, spec).map(Ask::Keystone),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: dce, keystone",

@@ -100,8 +100,7 @@ pub fn classify(
     let whole = found.digest() == known.content;
     let laid_out = layout.is_none_or(|layout| *layout == known.layout);
     let owned = is_controlled_by(secret, owner) != owner.retain && known.retained == owner.retain;
-    let marked =
-        write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner);
+    let marked = write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner);
     if whole && laid_out && owned && marked {
         let target = Target::Ours(known.published(Damage::None));
         return (target, Some(known), None);

@@ -89,7 +89,13 @@ pub fn repair(write: &Write<'_>, secret: &Secret, known: &Known) -> Value {
     let (uid, version) = identity(secret);
     let owners = owners(write, secret);
     let same = owners.len() == secret.owner_references().len();
-    content(write, &known.keys, &uid, &version, (!same).then_some(owners))
+    content(
+        write,
+        &known.keys,
+        &uid,
+        &version,
+        (!same).then_some(owners),
+    )
 }
 
 /// The patch that takes over a Secret whose owner consents. `secret` is what was read.

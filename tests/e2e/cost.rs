@@ -288,13 +288,11 @@ async fn the_audit_log_knows_of_no_other_write_than_the_wire() {
     seen.sort();
     assert_eq!(logged, seen);
     assert!(seen.len() >= 15, "{seen:?}");
-    let elsewhere = seen
-        .iter()
-        .find(|(what, namespace, ..)| {
-            let own = namespace.is_empty() || *namespace == stage.team;
-            // The Lease lies beside the operator's account.
-            !own && !what.ends_with(" leases")
-        });
+    let elsewhere = seen.iter().find(|(what, namespace, ..)| {
+        let own = namespace.is_empty() || *namespace == stage.team;
+        // The Lease lies beside the operator's account.
+        !own && !what.ends_with(" leases")
+    });
     assert_eq!(elsewhere, None);
     stage.finish().await;
 }
@@ -353,7 +351,10 @@ async fn a_life_of_one_second_is_bounded_by_the_budget_and_shown() {
         .await;
     let status = request.status.as_ref().unwrap();
     let record = &status.credentials[0];
-    let life = record.expires_at.unwrap().duration_since(record.issued_at.unwrap());
+    let life = record
+        .expires_at
+        .unwrap()
+        .duration_since(record.issued_at.unwrap());
     assert!(
         life.as_secs() <= 1,
         "asked for three days, granted {life:?}: {}",

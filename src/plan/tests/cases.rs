@@ -461,9 +461,15 @@ fn a_failed_attempt_is_made_again_later_unless_something_changed() {
         case("after a second", failed(), 11, Exactly(Do(Issue(1, New)))),
         case(
             "a denial is not repeated for half an hour",
-            with_failure(fresh(), Reason::Forbidden, 10),
+            with_failure(fresh(), Reason::LoginRefused, 10),
             1809,
             Waits(WaitReason::Retry, Some(1810), Some(NextAction::Retry)),
+        ),
+        case(
+            "a right that was missing is asked for again sooner, but not much",
+            with_failure(fresh(), Reason::Forbidden, 10),
+            39,
+            Waits(WaitReason::Retry, Some(40), Some(NextAction::Retry)),
         ),
         case(
             "what is invalid is not repeated at all",

@@ -155,9 +155,7 @@ fn a_name_that_is_taken_is_skipped_and_what_is_there_goes_when_its_successor_is_
         ),
         case(
             "published: what is below it and in no ledger is revoked, after a look",
-            change(pair(3), |seen| {
-                seen.recorded.credentials = vec![current(1)]
-            }),
+            change(pair(3), |seen| seen.recorded.credentials = vec![current(1)]),
             10,
             Exactly(Do(Look)),
         ),
@@ -191,12 +189,9 @@ fn a_name_that_is_taken_is_skipped_and_what_is_there_goes_when_its_successor_is_
         ),
         case(
             "a call whose outcome is not known is repeated under the same name",
-            change(
-                with_failure(rotate(pair(1)), Reason::Timeout, 10),
-                |seen| {
-                    seen.leftovers.insert(2);
-                },
-            ),
+            change(with_failure(rotate(pair(1)), Reason::Timeout, 10), |seen| {
+                seen.leftovers.insert(2);
+            }),
             11,
             Exactly(Do(Issue(2, Routine(Timestamp::MAX)))),
         ),
@@ -554,17 +549,31 @@ fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
     let refused = change(overlapping(), |seen| {
         seen.gate = Gate::Refused(refusal(Reason::NotAllowed));
     });
-    assert_eq!(look(&refused, 150), Some(at(300)), "also for a request that is refused");
+    assert_eq!(
+        look(&refused, 150),
+        Some(at(300)),
+        "also for a request that is refused"
+    );
     let waiting = change(synced(), |seen| seen.gate = not_ready());
-    assert_eq!(look(&waiting, 2500), Some(at(3000)), "what is published expires");
+    assert_eq!(
+        look(&waiting, 2500),
+        Some(at(3000)),
+        "what is published expires"
+    );
     let failed = with_failure(synced(), Reason::Timeout, 2000);
-    assert_eq!(look(&failed, 2000), Some(at(2001)), "an attempt is made again");
+    assert_eq!(
+        look(&failed, 2000),
+        Some(at(2001)),
+        "an attempt is made again"
+    );
 }
 
 #[test]
 fn what_ends_at_a_time_is_not_renewed_beyond_it() {
     let ending = |seen: Observed| {
-        change(seen, |seen| wanted(seen).ends = Some((at(3000), "spec.expiresAt")))
+        change(seen, |seen| {
+            wanted(seen).ends = Some((at(3000), "spec.expiresAt"))
+        })
     };
     check(vec![
         case(
@@ -573,7 +582,12 @@ fn what_ends_at_a_time_is_not_renewed_beyond_it() {
             2500,
             Waits(WaitReason::Rest, None, None),
         ),
-        case("over", ending(revocable(synced())), 3000, Stops(Reason::InvalidSpec)),
+        case(
+            "over",
+            ending(revocable(synced())),
+            3000,
+            Stops(Reason::InvalidSpec),
+        ),
         case(
             "one that ends earlier is renewed",
             change(ending(revocable(synced())), |seen| {
@@ -588,7 +602,8 @@ fn what_ends_at_a_time_is_not_renewed_beyond_it() {
 #[test]
 fn a_request_goes_when_nothing_of_it_is_left() {
     let going = |seen: Observed| change(seen, |seen| seen.request.deleting = Some(at(1000)));
-    let known_gone = |seen: Observed| told(told(going(seen), 2, Revocation::Gone), 1, Revocation::Gone);
+    let known_gone =
+        |seen: Observed| told(told(going(seen), 2, Revocation::Gone), 1, Revocation::Gone);
     let hopeless = |namespace_deleting| {
         change(going(pair(1)), |seen| {
             seen.access = closed(true);

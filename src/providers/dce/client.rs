@@ -81,11 +81,7 @@ impl Client {
     ///
     /// # Errors
     /// `LoginRefused`, `NotOffered` where DCE has no such endpoint, and those of any call.
-    pub async fn issue_token(
-        &self,
-        turns: &dyn Turns,
-        ask: &TokenAsk,
-    ) -> Result<Issued, Failure> {
+    pub async fn issue_token(&self, turns: &dyn Turns, ask: &TokenAsk) -> Result<Issued, Failure> {
         let cycle = ask.cycle.to_string();
         let call = Call {
             query: &[

@@ -26,7 +26,10 @@ use crate::{
     api::Reason,
     clock,
     plan::{Credential, Failure, Proof, Revocation},
-    providers::{Holder, Identity, Issuance, Issued, Permission, http::{Turns, failed}},
+    providers::{
+        Holder, Identity, Issuance, Issued, Permission,
+        http::{Turns, failed},
+    },
     secret::SecretData,
 };
 
@@ -88,7 +91,11 @@ impl Client {
         let owner = self
             .permitted_owner(turns, &mut session, ask, permission)
             .await?;
-        let project = session.project.as_ref().map_or("", |project| &project.id).to_owned();
+        let project = session
+            .project
+            .as_ref()
+            .map_or("", |project| &project.id)
+            .to_owned();
         let access = identity::access_key(identity);
         let id = identity::pair_id(&access);
         let secret = new_secret()?;
@@ -117,7 +124,9 @@ impl Client {
         let created: Created = answer::read(&answer)?;
         let row = created.credential;
         if row.id != id || row.user_id != owner || row.project_id.as_deref() != Some(&*project) {
-            return Err(unexpected("made something else than a pair by the name that was asked for"));
+            return Err(unexpected(
+                "made something else than a pair by the name that was asked for",
+            ));
         }
         let credential = Credential {
             serial: identity.serial,
@@ -157,14 +166,16 @@ impl Client {
                 return Ok(session.user.id.clone());
             }
         };
-        let project = session.project.as_ref().map_or("", |project| &project.id).to_owned();
+        let project = session
+            .project
+            .as_ref()
+            .map_or("", |project| &project.id)
+            .to_owned();
         let user = self.find_user(turns, session, other).await?;
         let Some(user) = user else {
             return Err(permit::refused(permission));
         };
-        let roles = self
-            .roles_of(turns, session, &user.id, &project)
-            .await?;
+        let roles = self.roles_of(turns, session, &user.id, &project).await?;
         if roles.is_empty() {
             // Without a role the pair would be of no use, and an empty list may also be a lie.
             return Err(permit::refused(permission));
@@ -189,9 +200,10 @@ impl Client {
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
-        let (Some(access), Some(secret)) =
-            (data.text("AWS_ACCESS_KEY_ID"), data.text("AWS_SECRET_ACCESS_KEY"))
-        else {
+        let (Some(access), Some(secret)) = (
+            data.text("AWS_ACCESS_KEY_ID"),
+            data.text("AWS_SECRET_ACCESS_KEY"),
+        ) else {
             return Err(failed(Reason::InternalError, "there is no pair to verify"));
         };
         let mut session = self.for_project(turns, project).await?;
@@ -345,7 +357,9 @@ impl Client {
         let request = Request::new(Method::GET, &path);
         let answer = self.call(turns, session, request).await?;
         match answer.status {
-            StatusCode::OK => answer::read::<Shown>(&answer).map(|shown| Sight::Shown(shown.credential)),
+            StatusCode::OK => {
+                answer::read::<Shown>(&answer).map(|shown| Sight::Shown(shown.credential))
+            }
             StatusCode::NOT_FOUND => Ok(Sight::Absent),
             StatusCode::FORBIDDEN => Ok(Sight::Hidden),
             _ => Err(answer::failure(&answer)),
@@ -409,8 +423,12 @@ fn hidden(session: &Session, owner: Option<&str>) -> Result<Revocation, Failure>
 
 fn new_secret() -> Result<Zeroizing<String>, Failure> {
     let mut bytes = Zeroizing::new([0_u8; SECRET_BYTES]);
-    rand::fill(bytes.as_mut_slice())
-        .map_err(|_| failed(Reason::InternalError, "the system has no randomness to give"))?;
+    rand::fill(bytes.as_mut_slice()).map_err(|_| {
+        failed(
+            Reason::InternalError,
+            "the system has no randomness to give",
+        )
+    })?;
     Ok(Zeroizing::new(
         bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     ))

@@ -86,7 +86,9 @@ impl Client {
         if let Some(role) = roles.iter().find(|role| !session.roles.contains(role)) {
             return Err(failed(
                 Reason::Forbidden,
-                format!("the provider's login does not have the role {role} in the project, so it cannot pass it on"),
+                format!(
+                    "the provider's login does not have the role {role} in the project, so it cannot pass it on"
+                ),
             ));
         }
         let now = clock::now();
@@ -121,12 +123,13 @@ impl Client {
                 "made something else than the application credential that was asked for",
             ));
         }
-        let stated = match &new.expires_at {
-            Some(text) => Some(session::time(text).ok_or_else(|| {
-                unexpected("does not say when an application credential ends")
-            })?),
-            None => None,
-        };
+        let stated =
+            match &new.expires_at {
+                Some(text) => Some(session::time(text).ok_or_else(|| {
+                    unexpected("does not say when an application credential ends")
+                })?),
+                None => None,
+            };
         let credential = Credential {
             serial: identity.serial,
             id: Some(new.id.clone()),
@@ -300,7 +303,11 @@ fn owners(session: &Session, recorded: Option<&str>) -> Vec<String> {
 
 /// When a credential ends that is made now.
 fn expiry(asked: &ApplicationCredential, now: Timestamp) -> Option<Timestamp> {
-    let by_lifetime = asked.lifetime.and_then(|life| now.checked_add(life).ok());
+    // Whole seconds, which every reader of such times understands.
+    let by_lifetime = asked
+        .lifetime
+        .and_then(|life| now.checked_add(life).ok())
+        .and_then(|at| Timestamp::from_second(at.as_second()).ok());
     match (by_lifetime, asked.ends) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

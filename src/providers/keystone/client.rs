@@ -119,9 +119,7 @@ impl Client {
     /// Whether there is a session that goes on without the login.
     pub fn has_living_session(&self) -> bool {
         let now = clock::now();
-        self.lock()
-            .values()
-            .any(|session| session.is_living(now))
+        self.lock().values().any(|session| session.is_living(now))
     }
 
     /// The session for a project; logs in when there is none.
@@ -248,7 +246,9 @@ impl Client {
             return Err(failure);
         }
         // Keystone answers the same to a wrong login and to a wrong project: try without one.
-        let answer = self.post_login(turns, &self.login.body(&Scope::None)).await?;
+        let answer = self
+            .post_login(turns, &self.login.body(&Scope::None))
+            .await?;
         if answer.status != StatusCode::CREATED {
             return Err(login::refused(&self.login, &answer));
         }

@@ -145,15 +145,9 @@ fn read_auth(auth: &KeystoneAuth) -> Result<(Method, SecretRef), Refusal> {
 ///
 /// # Errors
 /// When a field is not valid; the refusal names it.
-pub fn read_ask(
-    spec: &KeystoneCredential,
-    whole: &CredentialRequestSpec,
-) -> Result<Ask, Refusal> {
-    let (what, project, field) = match (
-        &spec.access_key,
-        &spec.application_credential,
-        &spec.token,
-    ) {
+pub fn read_ask(spec: &KeystoneCredential, whole: &CredentialRequestSpec) -> Result<Ask, Refusal> {
+    let (what, project, field) = match (&spec.access_key, &spec.application_credential, &spec.token)
+    {
         (Some(pair), None, None) => {
             let user = pair
                 .user
@@ -278,7 +272,9 @@ fn limited(
         (Some(asked), Some(longest)) => Err(Some(format!(
             "{field} may be at most {longest:#}, not {asked:#}"
         ))),
-        (None, Some(longest)) => Err(Some(format!("{field} has to be set, to at most {longest:#}"))),
+        (None, Some(longest)) => Err(Some(format!(
+            "{field} has to be set, to at most {longest:#}"
+        ))),
     }
 }
 

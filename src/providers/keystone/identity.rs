@@ -79,7 +79,10 @@ mod tests {
     fn no_two_serials_share_a_name() {
         let names: std::collections::BTreeSet<_> = (1..100)
             .map(|serial| access_key(&identity("a", serial)))
-            .chain([access_key(&identity("a1", 1)), access_key(&identity("a/1", 1))])
+            .chain([
+                access_key(&identity("a1", 1)),
+                access_key(&identity("a/1", 1)),
+            ])
             .collect();
         assert_eq!(names.len(), 101);
     }

@@ -103,11 +103,9 @@ impl Layout {
             What::ApplicationCredential(_) => APPLICATION_CREDENTIAL,
             What::Token => TOKEN,
         };
-        let kept = keys
-            .iter()
-            .try_fold(SecretData::default(), |kept, key| {
-                Some(kept.with(key, found.get(key)?))
-            })?;
+        let kept = keys.iter().try_fold(SecretData::default(), |kept, key| {
+            Some(kept.with(key, found.get(key)?))
+        })?;
         Some(self.complete(what, kept, credential))
     }
 }

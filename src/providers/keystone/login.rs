@@ -91,10 +91,17 @@ impl Login {
                             (Some(id), None) if is_id(id) => Domain::Id(id.to_owned()),
                             (None, Some(name)) if is_name(name) => Domain::Name(name.to_owned()),
                             (None, None) => Domain::Name(DOMAIN.to_owned()),
-                            _ => {
+                            (Some(_), Some(_)) => {
                                 return invalid(
-                                    "the domain under key domain or domain-id is none, or both keys are there",
+                                    "the login Secret has the keys domain and domain-id; remove one of them (a key \
+                                     that was applied under stringData stays until it is removed)",
                                 );
+                            }
+                            (Some(_), None) => {
+                                return invalid("the value of key domain-id is no id of a domain");
+                            }
+                            (None, Some(_)) => {
+                                return invalid("the value of key domain is no name of a domain");
                             }
                         };
                         Named::Name(name.to_owned(), domain)
@@ -105,10 +112,17 @@ impl Login {
                             "the login Secret has neither key username nor key user-id",
                         ));
                     }
-                    _ => {
+                    (Some(_), Some(_)) => {
                         return invalid(
-                            "the user under key username or user-id is none, or both keys are there",
+                            "the login Secret has the keys username and user-id; remove one of them (a key that was \
+                             applied under stringData stays until it is removed)",
                         );
+                    }
+                    (Some(_), None) => {
+                        return invalid("the value of key user-id is no id of a user");
+                    }
+                    (None, Some(_)) => {
+                        return invalid("the value of key username is no name of a user");
                     }
                 };
                 Ok(Login::Password {

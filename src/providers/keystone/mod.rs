@@ -4,8 +4,8 @@
 //! says so. See the `README.md` in this folder.
 
 pub mod access_key;
-pub mod application_credential;
 mod answer;
+pub mod application_credential;
 pub mod client;
 pub mod config;
 pub mod identity;

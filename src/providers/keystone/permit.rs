@@ -36,7 +36,11 @@ pub fn check(
         return Err(refused(permission));
     };
     let mut surplus = None;
-    for grant in permission.grants.iter().filter_map(|grant| grant.keystone.as_ref()) {
+    for grant in permission
+        .grants
+        .iter()
+        .filter_map(|grant| grant.keystone.as_ref())
+    {
         let about_this = super::config::may_allow(grant, ask).is_ok()
             && grant
                 .projects
@@ -85,8 +89,11 @@ fn too_long(
 ) -> Option<String> {
     let longest: SignedDuration = longest?.to_signed().ok()?;
     let life = session.expires_at.duration_since(session.issued_at);
-    (matches!(ask.what, What::Token) && life > longest)
-        .then(|| format!("tokens of this Keystone live {life:#}, and {longest:#} is the longest that is allowed"))
+    (matches!(ask.what, What::Token) && life > longest).then(|| {
+        format!(
+            "tokens of this Keystone live {life:#}, and {longest:#} is the longest that is allowed"
+        )
+    })
 }
 
 /// The words for what no grant is about.

@@ -48,7 +48,10 @@ fn token(change: impl FnOnce(&mut Value)) -> Answer {
         "roles": [{"id": "1", "name": "member"}, {"id": "2", "name": "reader"}],
     }});
     change(&mut body["token"]);
-    let headers = [("content-type", "application/json"), ("x-subject-token", "gAAAAABrAA")];
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-subject-token", "gAAAAABrAA"),
+    ];
     Answer::of(201, &headers, &body.to_string())
 }
 
@@ -58,7 +61,11 @@ fn read(answer: &Answer) -> Result<Session, Reason> {
 
 fn error(status: u16, message: &str) -> Answer {
     let body = json!({"error": {"code": status, "message": message, "title": "x"}});
-    Answer::of(status, &[("content-type", "application/json")], &body.to_string())
+    Answer::of(
+        status,
+        &[("content-type", "application/json")],
+        &body.to_string(),
+    )
 }
 
 #[test]
@@ -85,7 +92,10 @@ fn a_session_lives_as_long_as_keystone_says_by_our_own_clock() {
     let session = read(&token(|_| {})).unwrap();
     let at = |seconds| received() + SignedDuration::from_secs(seconds);
     assert!(session.is_living(at(0)) && session.is_living(at(3539)));
-    assert!(!session.is_living(at(3540)), "shortly before its end it is replaced");
+    assert!(
+        !session.is_living(at(3540)),
+        "shortly before its end it is replaced"
+    );
 }
 
 #[test]
@@ -107,11 +117,21 @@ fn what_is_no_token_is_no_session() {
     for (name, answer) in [
         ("no header", without_header),
         ("no user", token(|token| token["user"] = json!(null))),
-        ("no expiry", token(|token| token["expires_at"] = json!("soon"))),
-        ("HTML", Answer::of(201, &[("x-subject-token", "t")], "<html>")),
+        (
+            "no expiry",
+            token(|token| token["expires_at"] = json!("soon")),
+        ),
+        (
+            "HTML",
+            Answer::of(201, &[("x-subject-token", "t")], "<html>"),
+        ),
         ("null", Answer::of(201, &[("x-subject-token", "t")], "null")),
     ] {
-        assert_eq!(read(&answer).err(), Some(Reason::UnexpectedAnswer), "{name}");
+        assert_eq!(
+            read(&answer).err(),
+            Some(Reason::UnexpectedAnswer),
+            "{name}"
+        );
     }
     let read = read(&token(|_| {})).unwrap();
     assert_eq!(read.token.expose_secret(), "gAAAAABrAA");
@@ -143,11 +163,24 @@ fn a_refused_login_says_what_it_can_be() {
     };
     let html = |status| Answer::of(status, &[("content-type", "text/html")], "<html>no</html>");
     let cases = [
-        (password(), error(401, plain), Reason::LoginRefused, "wrong, or the user or domain"),
-        (application_credential(), error(401, plain), Reason::LoginRefused, "has expired"),
         (
             password(),
-            error(401, "The password is expired and needs to be changed for user: 0d87d5."),
+            error(401, plain),
+            Reason::LoginRefused,
+            "wrong, or the user or domain",
+        ),
+        (
+            application_credential(),
+            error(401, plain),
+            Reason::LoginRefused,
+            "has expired",
+        ),
+        (
+            password(),
+            error(
+                401,
+                "The password is expired and needs to be changed for user: 0d87d5.",
+            ),
             Reason::LoginRefused,
             "the password of the login's user has expired",
         ),
@@ -158,21 +191,68 @@ fn a_refused_login_says_what_it_can_be() {
             Reason::LoginRefused,
             "no application credential with this id",
         ),
-        (password(), html(401), Reason::LoginRefused, "something before Keystone"),
-        (password(), html(404), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (application_credential(), html(404), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (password(), error(404, "Not Found"), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (password(), html(300), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (password(), html(200), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (password(), error(400, "Expecting"), Reason::UnexpectedAnswer, "not at this endpoint"),
-        (password(), html(502), Reason::ProviderUnavailable, "has failed"),
+        (
+            password(),
+            html(401),
+            Reason::LoginRefused,
+            "something before Keystone",
+        ),
+        (
+            password(),
+            html(404),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            application_credential(),
+            html(404),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            password(),
+            error(404, "Not Found"),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            password(),
+            html(300),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            password(),
+            html(200),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            password(),
+            error(400, "Expecting"),
+            Reason::UnexpectedAnswer,
+            "not at this endpoint",
+        ),
+        (
+            password(),
+            html(502),
+            Reason::ProviderUnavailable,
+            "has failed",
+        ),
         (password(), html(429), Reason::RateLimited, "fewer calls"),
     ];
     for (login, answer, reason, words) in cases {
         let failure = login::refused(&login, &answer);
         assert_eq!(failure.reason, reason, "{words}");
-        assert!(failure.message.contains(words), "{}: {words}", failure.message);
-        assert!(!failure.message.contains("0d87d5"), "nothing of Keystone's text is shown");
+        assert!(
+            failure.message.contains(words),
+            "{}: {words}",
+            failure.message
+        );
+        assert!(
+            !failure.message.contains("0d87d5"),
+            "nothing of Keystone's text is shown"
+        );
     }
 }
 
@@ -185,10 +265,16 @@ fn a_login_is_asked_for_as_keystone_wants_it() {
         json!({"project": {"name": "prod", "domain": {"id": "d1"}}})
     );
     let user = &body["auth"]["identity"]["password"]["user"];
-    assert_eq!(*user, json!({"name": "bot", "domain": {"name": "Default"}, "password": "s3cret"}));
+    assert_eq!(
+        *user,
+        json!({"name": "bot", "domain": {"name": "Default"}, "password": "s3cret"})
+    );
     assert_eq!(password().body(&Scope::None)["auth"]["scope"], "unscoped");
     let body = application_credential().body(&project);
-    assert!(body["auth"].get("scope").is_none(), "it has a scope of its own");
+    assert!(
+        body["auth"].get("scope").is_none(),
+        "it has a scope of its own"
+    );
     let sent = &body["auth"]["identity"]["application_credential"];
     assert_eq!(*sent, json!({"id": "1d810ae6", "secret": "s3cret"}));
 }
@@ -208,41 +294,74 @@ fn a_login_secret_holds_a_user_by_name_or_id() {
     };
     let named = |domain| Named::Name("bot".into(), domain);
     let secret = ("password", "p");
-    assert_eq!(user(&[("user-id", "0d87"), secret]), Named::Id("0d87".into()));
-    assert_eq!(user(&[("username", "bot"), secret]), named(Domain::Name("Default".into())));
+    assert_eq!(
+        user(&[("user-id", "0d87"), secret]),
+        Named::Id("0d87".into())
+    );
+    assert_eq!(
+        user(&[("username", "bot"), secret]),
+        named(Domain::Name("Default".into()))
+    );
     let by_name = [("username", "bot"), ("domain", "Staff"), secret];
     assert_eq!(user(&by_name), named(Domain::Name("Staff".into())));
     let by_id = [("username", "bot"), ("domain-id", "d1"), secret];
     assert_eq!(user(&by_id), named(Domain::Id("d1".into())));
     for (pairs, reason) in [
         (vec![secret], Reason::LoginKeyNotFound),
-        (vec![("username", "bot"), ("user-id", "0d87"), secret], Reason::LoginInvalid),
         (
-            vec![("username", "bot"), ("domain", "a"), ("domain-id", "b"), secret],
+            vec![("username", "bot"), ("user-id", "0d87"), secret],
+            Reason::LoginInvalid,
+        ),
+        (
+            vec![
+                ("username", "bot"),
+                ("domain", "a"),
+                ("domain-id", "b"),
+                secret,
+            ],
             Reason::LoginInvalid,
         ),
         (vec![("user-id", "../users"), secret], Reason::LoginInvalid),
     ] {
-        assert_eq!(read(&pairs).err().map(|refusal| refusal.reason), Some(reason), "{pairs:?}");
+        assert_eq!(
+            read(&pairs).err().map(|refusal| refusal.reason),
+            Some(reason),
+            "{pairs:?}"
+        );
     }
 }
 
 #[test]
 fn failures_of_calls_have_their_reasons() {
     for (answer, expected) in [
-        (error(403, "You are not authorized to perform the requested action."), Reason::Forbidden),
         (
-            error(403, "Unable to create additional credentials, maximum of 3 already exceeded for user."),
+            error(
+                403,
+                "You are not authorized to perform the requested action.",
+            ),
+            Reason::Forbidden,
+        ),
+        (
+            error(
+                403,
+                "Unable to create additional credentials, maximum of 3 already exceeded for user.",
+            ),
             Reason::QuotaExceeded,
         ),
         (
-            error(403, "Unable to create additional application credentials, maximum of 3 already exceeded for user."),
+            error(
+                403,
+                "Unable to create additional application credentials, maximum of 3 already exceeded for user.",
+            ),
             Reason::QuotaExceeded,
         ),
         (Answer::of(502, &[], "<html>"), Reason::ProviderUnavailable),
         (Answer::of(500, &[], "<html>"), Reason::ProviderUnavailable),
         (Answer::of(504, &[], ""), Reason::Timeout),
-        (Answer::of(302, &[("location", "https://evil.example.com")], ""), Reason::UnexpectedAnswer),
+        (
+            Answer::of(302, &[("location", "https://evil.example.com")], ""),
+            Reason::UnexpectedAnswer,
+        ),
         (error(413, "too large"), Reason::UnexpectedAnswer),
     ] {
         assert_eq!(answer::failure(&answer).reason, expected);
@@ -332,7 +451,10 @@ fn grants_are_held_against_what_keystone_says() {
     };
     assert_eq!(verdict(&granting(|_| {}), &pair()), Ok(()));
     assert_eq!(
-        verdict(&granting(|_| {}), &by_id("4c4f9239c9b342f39447371bf53c94b1")),
+        verdict(
+            &granting(|_| {}),
+            &by_id("4c4f9239c9b342f39447371bf53c94b1")
+        ),
         Ok(()),
         "asked for by id, granted by name"
     );
@@ -359,7 +481,13 @@ fn grants_are_held_against_what_keystone_says() {
     let short = granting(|grant| grant.max_lifetime = Some("30m".into()));
     let token = ask(json!({"token": {"project": project()}}));
     assert!(verdict(&short, &token).unwrap_err().contains("live 1h"));
-    assert_eq!(verdict(&granting(|grant| grant.max_lifetime = Some("1h".into())), &token), Ok(()));
+    assert_eq!(
+        verdict(
+            &granting(|grant| grant.max_lifetime = Some("1h".into())),
+            &token
+        ),
+        Ok(())
+    );
     let session = read(&self::token(|token| token["project"] = json!(null))).unwrap();
     let bearer = Bearer {
         other_user: None,
@@ -395,25 +523,52 @@ fn limits_are_told_by_the_words_of_a_request() {
     let words = |result: Result<(), Option<String>>| result.unwrap_err().unwrap_or_default();
     for (result, expected) in [
         (may(&day, app(&[]), none.clone()), "lifetime has to be set"),
-        (may(&day, app(&[("lifetime", json!("25h"))]), none.clone()), "lifetime may be at most"),
-        (may(&day, pair.clone(), none.clone()), "spec.renewal.rotateEvery has to be set"),
-        (may(&day, pair.clone(), json!({"rotateEvery": "25h"})), "rotateEvery may be at most"),
         (
-            may(&granting(|_| {}), app(&[("unrestricted", json!(true))]), none.clone()),
+            may(&day, app(&[("lifetime", json!("25h"))]), none.clone()),
+            "lifetime may be at most",
+        ),
+        (
+            may(&day, pair.clone(), none.clone()),
+            "spec.renewal.rotateEvery has to be set",
+        ),
+        (
+            may(&day, pair.clone(), json!({"rotateEvery": "25h"})),
+            "rotateEvery may be at most",
+        ),
+        (
+            may(
+                &granting(|_| {}),
+                app(&[("unrestricted", json!(true))]),
+                none.clone(),
+            ),
             "unrestricted: true is not allowed",
         ),
         (
-            may(&granting(|_| {}), app(&[("roles", json!(["admin"]))]), none.clone()),
+            may(
+                &granting(|_| {}),
+                app(&[("roles", json!(["admin"]))]),
+                none.clone(),
+            ),
             "roles: admin is not among",
         ),
     ] {
         let words = words(result);
         assert!(words.contains(expected), "{words}: {expected}");
     }
-    assert_eq!(may(&day, app(&[("lifetime", json!("24h"))]), none.clone()), Ok(()));
+    assert_eq!(
+        may(&day, app(&[("lifetime", json!("24h"))]), none.clone()),
+        Ok(())
+    );
     assert_eq!(may(&day, pair, json!({"rotateEvery": "24h"})), Ok(()));
     let unrestricted = granting(|grant| grant.unrestricted = Some(true));
-    assert_eq!(may(&unrestricted, app(&[("unrestricted", json!(true))]), none.clone()), Ok(()));
+    assert_eq!(
+        may(
+            &unrestricted,
+            app(&[("unrestricted", json!(true))]),
+            none.clone()
+        ),
+        Ok(())
+    );
     // What no grant is about gets no words, so that all of it is told the same.
     let elsewhere = json!({"accessKey": {"project": {"name": "payments-prod", "domain": "Other"}}});
     assert_eq!(may(&granting(|_| {}), elsewhere, none.clone()), Err(None));
@@ -442,7 +597,11 @@ fn what_is_asked_of_keystone_is_told_apart_and_what_is_local_is_not() {
         user: None,
         rotate_every: Some(SignedDuration::from_hours(1)),
     };
-    assert_eq!(first.digest(), rotating.digest(), "how often it is rotated is our own business");
+    assert_eq!(
+        first.digest(),
+        rotating.digest(),
+        "how often it is rotated is our own business"
+    );
     let other = pair(json!({"name": "payments-prod", "domainID": "Default"}));
     assert_ne!(first.digest(), other.digest());
 }
@@ -451,7 +610,10 @@ fn what_is_asked_of_keystone_is_told_apart_and_what_is_local_is_not() {
 fn a_bad_request_is_refused_with_the_field() {
     for (keystone, field) in [
         (json!({}), "spec.keystone"),
-        (json!({"accessKey": {"project": {}}}), "spec.keystone.accessKey.project"),
+        (
+            json!({"accessKey": {"project": {}}}),
+            "spec.keystone.accessKey.project",
+        ),
         (
             json!({"accessKey": {"project": {"name": "prod"}}}),
             "spec.keystone.accessKey.project",
@@ -480,19 +642,41 @@ fn a_bad_request_is_refused_with_the_field() {
         let refusal = asking(keystone.clone()).err();
         let refusal = refusal.unwrap_or_else(|| panic!("{keystone} was accepted"));
         assert_eq!(refusal.reason, Reason::InvalidSpec);
-        assert!(refusal.message.starts_with(field), "{}: {field}", refusal.message);
+        assert!(
+            refusal.message.starts_with(field),
+            "{}: {field}",
+            refusal.message
+        );
     }
 }
 
 #[test]
 fn an_endpoint_is_the_same_with_and_without_its_version() {
     for (endpoint, expected) in [
-        ("https://keystone.example.com", "https://keystone.example.com/v3"),
-        ("https://keystone.example.com/v3", "https://keystone.example.com/v3"),
-        ("https://keystone.example.com:5000/v3/", "https://keystone.example.com:5000/v3"),
-        ("https://cloud.example.com/identity", "https://cloud.example.com/identity/v3"),
-        ("https://cloud.example.com/identity/v3", "https://cloud.example.com/identity/v3"),
-        ("https://cloud.example.com/v3x", "https://cloud.example.com/v3x/v3"),
+        (
+            "https://keystone.example.com",
+            "https://keystone.example.com/v3",
+        ),
+        (
+            "https://keystone.example.com/v3",
+            "https://keystone.example.com/v3",
+        ),
+        (
+            "https://keystone.example.com:5000/v3/",
+            "https://keystone.example.com:5000/v3",
+        ),
+        (
+            "https://cloud.example.com/identity",
+            "https://cloud.example.com/identity/v3",
+        ),
+        (
+            "https://cloud.example.com/identity/v3",
+            "https://cloud.example.com/identity/v3",
+        ),
+        (
+            "https://cloud.example.com/v3x",
+            "https://cloud.example.com/v3x/v3",
+        ),
     ] {
         let keystone = serde_json::from_value(json!({
             "endpoint": endpoint,

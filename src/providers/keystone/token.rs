@@ -32,9 +32,8 @@ impl Client {
         permission: &Permission,
     ) -> Result<Issued, Failure> {
         let fresh = self.fresh(turns, &ask.project).await;
-        let session = fresh.map_err(|failure| {
-            permit::scope_refused(permission, &ask.project, failure)
-        })?;
+        let session =
+            fresh.map_err(|failure| permit::scope_refused(permission, &ask.project, failure))?;
         let bearer = Bearer {
             other_user: None,
             roles: &session.roles,

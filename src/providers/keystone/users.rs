@@ -18,7 +18,8 @@ use crate::{
     providers::http::{Answer, Turns, failed},
 };
 
-const NEEDS_ADMIN: &str = "credentials of another user than the login's own take a login with the role admin";
+const NEEDS_ADMIN: &str =
+    "credentials of another user than the login's own take a login with the role admin";
 
 #[derive(Deserialize)]
 struct User {

@@ -10,7 +10,12 @@ const DAY: i64 = 86_400;
 
 fn life(request: &credential_operator::api::CredentialRequest) -> i64 {
     let status = request.status.as_ref().expect("a status");
-    let issued = status.credentials.first().expect("a credential").issued_at.unwrap();
+    let issued = status
+        .credentials
+        .first()
+        .expect("a credential")
+        .issued_at
+        .unwrap();
     status
         .expires_at
         .expect("an expiry")

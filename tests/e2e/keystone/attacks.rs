@@ -1,9 +1,6 @@
 //! Attacks by tenants who may write more than they should, and what they gain: nothing.
 
-use credential_operator::{
-    api::CredentialRequestStatus,
-    providers::keystone::identity,
-};
+use credential_operator::{api::CredentialRequestStatus, providers::keystone::identity};
 use kube::{
     ResourceExt,
     api::{Patch, PatchParams},
@@ -32,7 +29,12 @@ async fn a_victim_s_credential_is_not_revoked_on_the_word_of_status_or_annotatio
     attacker["spec"]["renewal"] = json!({"overlap": "1s"});
     let mut app = rig.application_credential("attacker-app");
     app["spec"]["renewal"] = json!({"overlap": "1s"});
-    for request in [rig.access_key("victim"), rig.application_credential("victim-app"), attacker, app] {
+    for request in [
+        rig.access_key("victim"),
+        rig.application_credential("victim-app"),
+        attacker,
+        app,
+    ] {
         rig.stage.apply(&request).await;
     }
     for name in ["victim", "victim-app", "attacker", "attacker-app"] {
@@ -66,7 +68,9 @@ async fn a_victim_s_credential_is_not_revoked_on_the_word_of_status_or_annotatio
             )
             .await
             .unwrap();
-        rig.stage.annotate(name, "credential-operator.dev/rotate", "1").await;
+        rig.stage
+            .annotate(name, "credential-operator.dev/rotate", "1")
+            .await;
         rig.stage
             .until(name, "rotated and tidied up", |request| {
                 let status = status(request);
@@ -97,12 +101,19 @@ async fn a_pair_that_somebody_made_beforehand_under_the_next_name_is_never_publi
     // As somebody could who has another credential of the same user.
     let next = identity::access_key(&derived(&rig, &created, 2));
     rig.admin()
-        .create_credential(&rig.user.id, &rig.project_id, &next, "known-to-the-attacker")
+        .create_credential(
+            &rig.user.id,
+            &rig.project_id,
+            &next,
+            "known-to-the-attacker",
+        )
         .await
         .unwrap();
     let known = (next.clone(), "known-to-the-attacker".to_owned());
     assert!(rig.accepts(&known).await);
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     rig.stage
         .until("s3", "rotated and tidied up", |request| {
             let status = status(request);
@@ -128,14 +139,25 @@ async fn a_project_of_the_same_name_in_another_domain_is_another_project() {
         .create_domain(&format!("{}-other", rig.project))
         .await
         .unwrap();
-    let twin = rig.admin().create_project(&rig.project, &domain).await.unwrap();
+    let twin = rig
+        .admin()
+        .create_project(&rig.project, &domain)
+        .await
+        .unwrap();
     rig.cloud.assign_role(&rig.user, &twin, "member").await;
     rig.stage.start().await;
-    let ask = |name: &str, project: Value| rig.request(name, json!({"accessKey": {"project": project}}));
+    let ask =
+        |name: &str, project: Value| rig.request(name, json!({"accessKey": {"project": project}}));
     let other_name = format!("{}-other", rig.project);
     for (name, project) in [
-        ("by-domain-id", json!({"name": rig.project, "domainID": domain})),
-        ("by-domain", json!({"name": rig.project, "domain": other_name})),
+        (
+            "by-domain-id",
+            json!({"name": rig.project, "domainID": domain}),
+        ),
+        (
+            "by-domain",
+            json!({"name": rig.project, "domain": other_name}),
+        ),
         ("by-id", json!({"id": twin})),
     ] {
         rig.stage.apply(&ask(name, project)).await;
@@ -144,7 +166,10 @@ async fn a_project_of_the_same_name_in_another_domain_is_another_project() {
     }
     assert_eq!(rig.pairs().await, []);
     rig.stage
-        .apply(&ask("right", json!({"name": rig.project, "domain": "Default"})))
+        .apply(&ask(
+            "right",
+            json!({"name": rig.project, "domain": "Default"}),
+        ))
         .await;
     rig.stage.ready("right").await;
     let pairs = rig.pairs().await;

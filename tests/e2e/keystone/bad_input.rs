@@ -5,7 +5,9 @@ use credential_operator::{
     providers::{Identity, keystone::identity},
 };
 use kube::ResourceExt;
-use testkit::{dce::DceOptions, dce::DceSimulator, openstack::Keystone, wire::Fault, wire::ResponseParts};
+use testkit::{
+    dce::DceOptions, dce::DceSimulator, openstack::Keystone, wire::Fault, wire::ResponseParts,
+};
 
 use super::*;
 use crate::stage::{in_conditions, message_of, status_of};
@@ -96,49 +98,109 @@ async fn what_a_request_asks_for_and_cannot_have_is_told_with_the_reason() {
     let typo = format!("{}-typo", rig.project);
     let named = |name: &str| json!({"project": {"name": name, "domainID": DOMAIN}});
     let rows = [
-        ("unknown", asking(&rig, "unknown", "accessKey", named(&typo)), "ScopeRefused", "does not exist, is disabled"),
-        ("no-role", asking(&rig, "no-role", "accessKey", named(&forbidden)), "ScopeRefused", "does not exist, is disabled"),
-        ("no-role-app", asking(&rig, "no-role-app", "applicationCredential", named(&forbidden)), "ScopeRefused", "has no role in it"),
-        ("no-role-token", asking(&rig, "no-role-token", "token", named(&forbidden)), "ScopeRefused", "has no role in it"),
+        (
+            "unknown",
+            asking(&rig, "unknown", "accessKey", named(&typo)),
+            "ScopeRefused",
+            "does not exist, is disabled",
+        ),
+        (
+            "no-role",
+            asking(&rig, "no-role", "accessKey", named(&forbidden)),
+            "ScopeRefused",
+            "does not exist, is disabled",
+        ),
+        (
+            "no-role-app",
+            asking(
+                &rig,
+                "no-role-app",
+                "applicationCredential",
+                named(&forbidden),
+            ),
+            "ScopeRefused",
+            "has no role in it",
+        ),
+        (
+            "no-role-token",
+            asking(&rig, "no-role-token", "token", named(&forbidden)),
+            "ScopeRefused",
+            "has no role in it",
+        ),
         (
             "domain",
-            asking(&rig, "domain", "token", json!({"project": {"name": rig.project, "domain": "Nowhere"}})),
+            asking(
+                &rig,
+                "domain",
+                "token",
+                json!({"project": {"name": rig.project, "domain": "Nowhere"}}),
+            ),
             "NotAllowed",
             "none of its grants",
         ),
         (
             "id",
-            asking(&rig, "id", "token", json!({"project": {"id": "ffffffffffffffffffffffffffffffff"}})),
+            asking(
+                &rig,
+                "id",
+                "token",
+                json!({"project": {"id": "ffffffffffffffffffffffffffffffff"}}),
+            ),
             "NotAllowed",
             "none of its grants",
         ),
         (
             "role",
-            asking(&rig, "role", "applicationCredential", json!({"roles": ["admin"]})),
+            asking(
+                &rig,
+                "role",
+                "applicationCredential",
+                json!({"roles": ["admin"]}),
+            ),
             "NotAllowed",
             "roles: admin is not among the roles that are allowed",
         ),
         (
             "not-held",
-            asking(&rig, "not-held", "applicationCredential", json!({"roles": ["auditor"]})),
+            asking(
+                &rig,
+                "not-held",
+                "applicationCredential",
+                json!({"roles": ["auditor"]}),
+            ),
             "Forbidden",
             "does not have the role auditor",
         ),
         (
             "unrestricted",
-            asking(&rig, "unrestricted", "applicationCredential", json!({"roles": ["member"], "unrestricted": true})),
+            asking(
+                &rig,
+                "unrestricted",
+                "applicationCredential",
+                json!({"roles": ["member"], "unrestricted": true}),
+            ),
             "NotAllowed",
             "unrestricted: true is not allowed",
         ),
         (
             "past",
-            asking(&rig, "past", "applicationCredential", json!({"expiresAt": "2020-01-01T00:00:00Z"})),
+            asking(
+                &rig,
+                "past",
+                "applicationCredential",
+                json!({"expiresAt": "2020-01-01T00:00:00Z"}),
+            ),
             "InvalidSpec",
             "spec.keystone.applicationCredential.expiresAt is over",
         ),
         (
             "other-user",
-            asking(&rig, "other-user", "accessKey", json!({"user": {"name": "admin", "domainID": DOMAIN}})),
+            asking(
+                &rig,
+                "other-user",
+                "accessKey",
+                json!({"user": {"name": "admin", "domainID": DOMAIN}}),
+            ),
             "Forbidden",
             "a login with the role admin",
         ),
@@ -164,7 +226,10 @@ async fn what_a_request_asks_for_and_cannot_have_is_told_with_the_reason() {
     // Whether it exists or not is told in the same words, but for the name.
     let unknown = refused(&rig, "unknown", "ScopeRefused").await;
     let no_role = refused(&rig, "no-role", "ScopeRefused").await;
-    assert_eq!(unknown.replace(&typo, "X"), no_role.replace(&forbidden, "X"));
+    assert_eq!(
+        unknown.replace(&typo, "X"),
+        no_role.replace(&forbidden, "X")
+    );
     assert_eq!(rig.pairs().await, []);
     assert_eq!(rig.application_credentials().await, []);
     // No retry storm: whoever is refused is not asked about again for half an hour.
@@ -189,53 +254,92 @@ async fn a_login_that_cannot_serve_says_why() {
         .await
         .unwrap();
     let path = format!("/users/{}/application_credentials", rig.user.id);
-    let body = json!({"application_credential": {"name": "login", "secret": "restricted-app-secret"}});
+    let body =
+        json!({"application_credential": {"name": "login", "secret": "restricted-app-secret"}});
     let made = Keystone::shared()
         .request(&token.id, http::Method::POST, &path, Some(&body))
         .await
         .unwrap();
     let made = made.success().unwrap();
-    let id = made["application_credential"]["id"].as_str().unwrap().to_owned();
-    rig.stage.more_secret_values.push("restricted-app-secret".into());
+    let id = made["application_credential"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    rig.stage
+        .more_secret_values
+        .push("restricted-app-secret".into());
 
-    let other = rig.cloud.create_user(&format!("other-{}", rig.project)).await;
-    rig.cloud.assign_role(&other, &rig.project_id, "member").await;
-    let expired = rig.cloud.create_user(&format!("expired-{}", rig.project)).await;
+    let other = rig
+        .cloud
+        .create_user(&format!("other-{}", rig.project))
+        .await;
+    rig.cloud
+        .assign_role(&other, &rig.project_id, "member")
+        .await;
+    let expired = rig
+        .cloud
+        .create_user(&format!("expired-{}", rig.project))
+        .await;
     rig.admin().expire_password(&expired.id).await.unwrap();
-    let admin = rig.cloud.create_user(&format!("mighty-{}", rig.project)).await;
-    rig.cloud.assign_role(&admin, &rig.project_id, "admin").await;
-    rig.admin().set_user_enabled(&other.id, false).await.unwrap();
+    let admin = rig
+        .cloud
+        .create_user(&format!("mighty-{}", rig.project))
+        .await;
+    rig.cloud
+        .assign_role(&admin, &rig.project_id, "admin")
+        .await;
+    rig.admin()
+        .set_user_enabled(&other.id, false)
+        .await
+        .unwrap();
     rig.stage.start().await;
 
     let app = json!({"id": id, "secret": "restricted-app-secret"});
     let restricted = provider_with(&rig, "restricted", "applicationCredential", app).await;
-    let password = |user: &testkit::openstack::User| json!({"user-id": user.id, "password": user.password});
+    let password =
+        |user: &testkit::openstack::User| json!({"user-id": user.id, "password": user.password});
     let disabled = provider_with(&rig, "disabled", "password", password(&other)).await;
     let expired = provider_with(&rig, "expired", "password", password(&expired)).await;
     let mighty = provider_with(&rig, "mighty", "password", password(&admin)).await;
-    let wrong = json!({"username": rig.user.name, "domain": "Default", "password": "wrong-password"});
+    let wrong =
+        json!({"username": rig.user.name, "domain": "Default", "password": "wrong-password"});
     let wrong = provider_with(&rig, "wrong", "password", wrong).await;
     let nobody = provider_with(&rig, "nobody", "password", json!({"password": "p"})).await;
 
     for (provider, reason, words) in [
         (&disabled, "LoginRefused", "is disabled, or is locked"),
-        (&expired, "LoginRefused", "has expired and has to be changed"),
+        (
+            &expired,
+            "LoginRefused",
+            "has expired and has to be changed",
+        ),
         (&wrong, "LoginRefused", "the password is wrong"),
-        (&nobody, "LoginKeyNotFound", "neither key username nor key user-id"),
+        (
+            &nobody,
+            "LoginKeyNotFound",
+            "neither key username nor key user-id",
+        ),
     ] {
         let said = provider_refused(&rig, provider, reason).await;
         assert!(said.contains(words), "{provider}: {said}");
     }
-    rig.stage.apply(&of(rig.access_key("restricted"), &restricted)).await;
+    rig.stage
+        .apply(&of(rig.access_key("restricted"), &restricted))
+        .await;
     let said = refused(&rig, "restricted", "Forbidden").await;
     assert!(said.contains("login with a password"), "{said}");
     rig.stage
-        .apply(&of(rig.application_credential("restricted-app"), &restricted))
+        .apply(&of(
+            rig.application_credential("restricted-app"),
+            &restricted,
+        ))
         .await;
     let said = refused(&rig, "restricted-app", "Forbidden").await;
     assert!(said.contains("use an unrestricted one"), "{said}");
     // What it can do, it does: a token of its own project.
-    rig.stage.apply(&of(rig.token("restricted-token"), &restricted)).await;
+    rig.stage
+        .apply(&of(rig.token("restricted-token"), &restricted))
+        .await;
     rig.stage.ready("restricted-token").await;
     let elsewhere = rig.request(
         "elsewhere",
@@ -243,20 +347,29 @@ async fn a_login_that_cannot_serve_says_why() {
     );
     rig.stage.apply(&of(elsewhere, &restricted)).await;
     let said = refused(&rig, "elsewhere", "ScopeRefused").await;
-    assert!(said.contains("application credential for another project"), "{said}");
+    assert!(
+        said.contains("application credential for another project"),
+        "{said}"
+    );
 
     // A login that can more than the grant: nothing that carries its roles is issued.
-    rig.stage.apply(&of(rig.access_key("mighty"), &mighty)).await;
+    rig.stage
+        .apply(&of(rig.access_key("mighty"), &mighty))
+        .await;
     let said = refused(&rig, "mighty", "NotAllowed").await;
     assert!(said.contains("would carry role admin"), "{said}");
     // An application credential carries what is asked for.
-    rig.stage.apply(&of(rig.application_credential("modest"), &mighty)).await;
+    rig.stage
+        .apply(&of(rig.application_credential("modest"), &mighty))
+        .await;
     rig.stage.ready("modest").await;
     let modest = rig.cloud.application_credentials(&admin).await;
     assert!(!modest[0].roles.contains(&"admin".to_owned()), "{modest:?}");
     rig.delete("modest").await;
     rig.gone("modest").await;
-    rig.stage.more_secret_values.extend([admin.password, other.password]);
+    rig.stage
+        .more_secret_values
+        .extend([admin.password, other.password]);
     rig.finish().await;
 }
 
@@ -268,7 +381,8 @@ async fn a_server_that_is_no_keystone_is_told_from_one_that_is() {
     let mut provider = rig.provider();
     provider["metadata"]["name"] = json!(format!("{}-none", rig.stage.team));
     provider["spec"]["keystone"]["endpoint"] = json!(dce.endpoint());
-    rig.write_login_values_for(&[&rig.endpoint(), &dce.endpoint()]).await;
+    rig.write_login_values_for(&[&rig.endpoint(), &dce.endpoint()])
+        .await;
     rig.stage.apply(&provider).await;
     let name = provider["metadata"]["name"].as_str().unwrap().to_owned();
     let said = provider_refused(&rig, &name, "UnexpectedAnswer").await;
@@ -282,7 +396,9 @@ async fn two_requests_for_the_same_thing_are_served_separately() {
     rig.stage.start().await;
     for name in ["one", "two"] {
         rig.stage.apply(&rig.access_key(name)).await;
-        rig.stage.apply(&rig.application_credential(&format!("{name}-app"))).await;
+        rig.stage
+            .apply(&rig.application_credential(&format!("{name}-app")))
+            .await;
     }
     for name in ["one", "two", "one-app", "two-app"] {
         rig.stage.ready(name).await;
@@ -295,7 +411,10 @@ async fn two_requests_for_the_same_thing_are_served_separately() {
         rig.delete(name).await;
         rig.gone(name).await;
     }
-    assert!(!rig.accepts(&one).await && rig.accepts(&two).await, "the other one is left alone");
+    assert!(
+        !rig.accepts(&one).await && rig.accepts(&two).await,
+        "the other one is left alone"
+    );
     assert_eq!(rig.application_credentials().await.len(), 1);
     rig.finish().await;
 }
@@ -313,14 +432,19 @@ async fn answers_of_keystone_that_mean_not_now_keep_what_is_published() {
         "code": 403, "title": "Forbidden",
         "message": "Unable to create additional credentials, maximum of 1 already exceeded for user.",
     }});
-    let html = |status| ResponseParts::text(status, "<html>no</html>").with_header("content-type", "text/html");
+    let html = |status| {
+        ResponseParts::text(status, "<html>no</html>").with_header("content-type", "text/html")
+    };
     for (number, (reply, reason)) in [
         (ResponseParts::json(403, &quota), "QuotaExceeded"),
         (html(502), "ProviderUnavailable"),
         (html(429).with_header("retry-after", "7"), "RateLimited"),
         (ResponseParts::json(201, &json!({})), "UnexpectedAnswer"),
         (ResponseParts::text(201, "null"), "UnexpectedAnswer"),
-        (html(302).with_header("location", "https://evil.example.com"), "UnexpectedAnswer"),
+        (
+            html(302).with_header("location", "https://evil.example.com"),
+            "UnexpectedAnswer",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -340,12 +464,18 @@ async fn answers_of_keystone_that_mean_not_now_keep_what_is_published() {
             })
             .await;
         assert_eq!(status_of(&request, "Ready"), ("True", "Synced"), "{reason}");
-        assert_eq!(rig.pair("s3").await, published, "{reason}: the last good Secret stays");
+        assert_eq!(
+            rig.pair("s3").await,
+            published,
+            "{reason}: the last good Secret stays"
+        );
         rule.remove();
     }
     assert!(rig.accepts(&published).await);
     // Somebody asks again, and it works.
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "now").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "now")
+        .await;
     rig.stage
         .until("s3", "rotated", |request| {
             request.status.as_ref().unwrap().rotated.as_deref() == Some("now")
@@ -357,7 +487,10 @@ async fn answers_of_keystone_that_mean_not_now_keep_what_is_published() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_derived_name_that_is_taken_by_somebody_else_is_skipped() {
     let mut rig = Rig::new("ks-taken").await;
-    let squatter = rig.cloud.create_user(&format!("squatter-{}", rig.project)).await;
+    let squatter = rig
+        .cloud
+        .create_user(&format!("squatter-{}", rig.project))
+        .await;
     rig.stage.start().await;
     let mut request = rig.access_key("s3");
     request["spec"]["suspend"] = json!(true);

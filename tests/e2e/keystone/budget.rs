@@ -29,7 +29,10 @@ async fn two_hundred_requests_of_one_account_over_four_projects_cost_four_logins
     let requests: Vec<_> = (0..200)
         .map(|number| {
             let project = json!({"name": projects[number % 4], "domainID": DOMAIN});
-            rig.request(&format!("r-{number:03}"), json!({"accessKey": {"project": project}}))
+            rig.request(
+                &format!("r-{number:03}"),
+                json!({"accessKey": {"project": project}}),
+            )
         })
         .collect();
     futures::future::join_all(requests.iter().map(|request| rig.stage.apply(request))).await;
@@ -67,7 +70,9 @@ async fn no_more_is_asked_in_a_second_than_the_budget_says() {
     rig.stage.start().await;
     rig.provider_ready().await;
     for number in 0..40 {
-        rig.stage.apply(&rig.access_key(&format!("r-{number:02}"))).await;
+        rig.stage
+            .apply(&rig.access_key(&format!("r-{number:02}")))
+            .await;
     }
     rig.stage.all_ready().await;
     let calls = rig.wire.calls();
@@ -79,7 +84,10 @@ async fn no_more_is_asked_in_a_second_than_the_budget_says() {
             let within = |later: &&Call| later.started < end;
             let count = calls[first..].iter().take_while(within).count();
             let most = RATE * usize::try_from(seconds).unwrap() + RATE;
-            assert!(count <= most, "{count} calls in {seconds} s from call {first}");
+            assert!(
+                count <= most,
+                "{count} calls in {seconds} s from call {first}"
+            );
         }
     }
     rig.finish().await;
@@ -108,11 +116,16 @@ async fn what_is_about_to_expire_and_what_is_new_go_ahead_of_five_hundred_rotati
     rig.stage.apply(&provider).await;
     for number in 0..MANY {
         let name = format!("r-{number:03}");
-        rig.stage.annotate(&name, "credential-operator.dev/rotate", "1").await;
+        rig.stage
+            .annotate(&name, "credential-operator.dev/rotate", "1")
+            .await;
     }
     eventually(SOON, || async {
         let waiting = rig.stage.metric("credential_operator_provider_queue").await;
-        anyhow::ensure!(waiting.is_some_and(|waiting| waiting > 300.0), "{waiting:?}");
+        anyhow::ensure!(
+            waiting.is_some_and(|waiting| waiting > 300.0),
+            "{waiting:?}"
+        );
         Ok(())
     })
     .await
@@ -120,7 +133,11 @@ async fn what_is_about_to_expire_and_what_is_new_go_ahead_of_five_hundred_rotati
     let began = Instant::now();
     rig.stage.apply(&rig.access_key("new")).await;
     rig.stage.ready("new").await;
-    assert!(began.elapsed() < Duration::from_secs(10), "a new one took {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "a new one took {:?}",
+        began.elapsed()
+    );
     // It is renewed before it ends, again and again.
     let mut serial = 0;
     for _ in 0..2 {
@@ -134,7 +151,10 @@ async fn what_is_about_to_expire_and_what_is_new_go_ahead_of_five_hundred_rotati
         serial = renewed.status.unwrap().credentials[0].serial;
     }
     let waiting = rig.stage.metric("credential_operator_provider_queue").await;
-    assert!(waiting.is_some_and(|waiting| waiting > 100.0), "the rotations still wait: {waiting:?}");
+    assert!(
+        waiting.is_some_and(|waiting| waiting > 100.0),
+        "the rotations still wait: {waiting:?}"
+    );
     rig.finish().await;
 }
 
@@ -149,7 +169,9 @@ async fn a_keystone_that_does_not_answer_is_left_alone_and_then_asked_gently() {
     let mark = rig.wire.mark();
     let began = Instant::now();
     for number in 0..50 {
-        rig.stage.apply(&rig.access_key(&format!("r-{number:02}"))).await;
+        rig.stage
+            .apply(&rig.access_key(&format!("r-{number:02}")))
+            .await;
     }
     rig.stage
         .all("told", |request| {
@@ -164,9 +186,17 @@ async fn a_keystone_that_does_not_answer_is_left_alone_and_then_asked_gently() {
     .await
     .unwrap();
     let calls = rig.wire.since(mark).len();
-    assert!(calls < 40, "{calls} calls of fifty requests in {:?}", began.elapsed());
+    assert!(
+        calls < 40,
+        "{calls} calls of fifty requests in {:?}",
+        began.elapsed()
+    );
     let before = rig.stage.requests().get("before").await.unwrap();
-    assert_eq!(status_of(&before, "Ready"), ("True", "Synced"), "what works goes on");
+    assert_eq!(
+        status_of(&before, "Ready"),
+        ("True", "Synced"),
+        "what works goes on"
+    );
     down.remove();
     rig.stage
         .all_within(Duration::from_secs(60), "Ready=True", |request| {

@@ -42,14 +42,6 @@ impl Cloud {
         }
     }
 
-    /// The simulator.
-    pub fn simulator(&self) -> &KeystoneSimulator {
-        match self {
-            Cloud::Real(_) => panic!("this story has a real Keystone"),
-            Cloud::Simulated(simulator) => simulator,
-        }
-    }
-
     /// Makes a project; returns its id.
     pub async fn create_project(&self, name: &str) -> String {
         match self {

@@ -49,12 +49,21 @@ async fn whoever_reads_with_a_delay_is_never_refused() {
     }
     rig.stage.all_ready().await;
     let rig = Arc::new(rig);
-    let (stop, uses) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (stop, uses) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let consumers: Vec<_> = (0..REQUESTS)
         .map(|number| {
             let delay = DELAY * u32::try_from(number).unwrap() / 10;
             let name = format!("r-{number}");
-            tokio::spawn(consume(Arc::clone(&rig), name, delay, Arc::clone(&stop), Arc::clone(&uses)))
+            tokio::spawn(consume(
+                Arc::clone(&rig),
+                name,
+                delay,
+                Arc::clone(&stop),
+                Arc::clone(&uses),
+            ))
         })
         .collect();
     for round in 1..=ROTATIONS {
@@ -66,10 +75,14 @@ async fn whoever_reads_with_a_delay_is_never_refused() {
         }
         let done = Some(round.to_string());
         rig.stage
-            .all_within(Duration::from_secs(60), "rotated and tidied up", |request| {
-                let status = request.status.as_ref().unwrap();
-                status.rotated == done && status.credentials.len() == 1
-            })
+            .all_within(
+                Duration::from_secs(60),
+                "rotated and tidied up",
+                |request| {
+                    let status = request.status.as_ref().unwrap();
+                    status.rotated == done && status.credentials.len() == 1
+                },
+            )
             .await;
     }
     stop.store(true, Ordering::Relaxed);

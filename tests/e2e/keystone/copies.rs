@@ -81,7 +81,9 @@ async fn a_leader_that_was_stopped_beyond_its_lease_changes_nothing_when_it_goes
         Fault::HoldAfter,
         Some(1),
     );
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     held.hit(SOON).await.unwrap();
     first.signal("-STOP");
     held.release();
@@ -115,7 +117,10 @@ async fn a_leader_that_was_stopped_beyond_its_lease_changes_nothing_when_it_goes
         "{changes:?}"
     );
     let calls = rig.keystone_calls_since(mark.1);
-    assert!(!calls.keys().any(|call| call.starts_with("DELETE")), "{calls:?}");
+    assert!(
+        !calls.keys().any(|call| call.starts_with("DELETE")),
+        "{calls:?}"
+    );
     assert!(!calls.contains_key("POST /v3/credentials"), "{calls:?}");
     assert_eq!(rig.pairs().await, pairs, "no second credential");
     assert_eq!(rig.pair("s3").await, pair, "nothing undone");

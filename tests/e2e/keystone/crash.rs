@@ -219,15 +219,24 @@ async fn play(kind: Kind, point: Option<Point>) -> Result<Outcome, String> {
     let played = async {
         let mut accident = Accident { fault, point };
         rig.stage.apply(&kind.request(&rig)).await;
-        settled(kind, &mut rig, &mut accident, "the first sync", |serial| serial >= 1).await?;
+        settled(kind, &mut rig, &mut accident, "the first sync", |serial| {
+            serial >= 1
+        })
+        .await?;
         let serial = serial(&rig).await;
         rig.stage
             .annotate("it", "credential-operator.dev/rotate", "1")
             .await;
-        settled(kind, &mut rig, &mut accident, "the rotation", |now| now > serial).await?;
+        settled(kind, &mut rig, &mut accident, "the rotation", |now| {
+            now > serial
+        })
+        .await?;
         let serial = self::serial(&rig).await;
         rig.stage.apply(&kind.changed(&rig, &second)).await;
-        settled(kind, &mut rig, &mut accident, "the change", |now| now > serial).await?;
+        settled(kind, &mut rig, &mut accident, "the change", |now| {
+            now > serial
+        })
+        .await?;
         no_revoked_credential_was_published(kind, &rig)?;
         rig.delete("it").await;
         gone(kind, &mut rig, &mut accident).await?;
@@ -398,7 +407,12 @@ fn no_revoked_credential_was_published(kind: Kind, rig: &Rig) -> Result<(), Stri
         about && call.is_changing() && matches!(call.status, Some(200 | 201))
     });
     for revocation in rig.wire.calls_where(Kind::is_revocation) {
-        let revoked = revocation.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let revoked = revocation
+            .path
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let before = writes
             .iter()
             .rfind(|write| write.finished.is_some_and(|at| at < revocation.started));
@@ -408,7 +422,9 @@ fn no_revoked_credential_was_published(kind: Kind, rig: &Rig) -> Result<(), Stri
             id.as_str().map(str::to_owned)
         });
         if held.as_deref() == Some(&revoked) {
-            return Err(format!("{kind:?} {revoked} was revoked while the Secret held it"));
+            return Err(format!(
+                "{kind:?} {revoked} was revoked while the Secret held it"
+            ));
         }
     }
     Ok(())
@@ -466,7 +482,10 @@ async fn no_crash_breaks_it(kind: Kind) {
             }
             Ok(outcome) => {
                 let extra = outcome.issued - expected.min(outcome.issued);
-                format!("same end, {extra} extra, {:.1} s", outcome.took.as_secs_f64())
+                format!(
+                    "same end, {extra} extra, {:.1} s",
+                    outcome.took.as_secs_f64()
+                )
             }
             Err(why) => {
                 failures += 1;

@@ -30,13 +30,30 @@ async fn a_request_waits_with_its_deletion_while_keystone_is_down_and_says_so() 
         })
         .await;
     let said = message_of(&waiting, "Ready");
-    assert!(said.contains(&format!("still alive at the provider: credential 1 (id {id})")), "{said}");
-    assert_eq!(status_of(&waiting, "RevocationFailing"), ("True", "ProviderUnavailable"));
+    assert!(
+        said.contains(&format!(
+            "still alive at the provider: credential 1 (id {id})"
+        )),
+        "{said}"
+    );
+    assert_eq!(
+        status_of(&waiting, "RevocationFailing"),
+        ("True", "ProviderUnavailable")
+    );
     let status = waiting.status.unwrap();
-    assert!(status.next_action_time.is_some(), "it says when it is tried again");
-    assert_eq!(serde_json::to_value(status.next_action).unwrap(), json!("Revoke"));
+    assert!(
+        status.next_action_time.is_some(),
+        "it says when it is tried again"
+    );
+    assert_eq!(
+        serde_json::to_value(status.next_action).unwrap(),
+        json!("Revoke")
+    );
     assert_eq!(status.credentials.len(), 1);
-    assert!(rig.stage.secret("s3").await.data.is_some(), "the Secret stays as long");
+    assert!(
+        rig.stage.secret("s3").await.data.is_some(),
+        "the Secret stays as long"
+    );
     // A restart changes nothing about that.
     rig.stage.kill();
     rig.stage.start().await;
@@ -58,7 +75,9 @@ async fn what_is_retained_outlives_its_request_and_what_was_replaced_before_does
     let secret = rig.stage.secret("s3").await;
     assert_eq!(secret.owner_references(), [], "nothing takes it along");
     let first = pair_in(&secret);
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     rig.stage
         .until("s3", "two credentials", |request| {
             request.status.as_ref().unwrap().credentials.len() == 2
@@ -70,7 +89,11 @@ async fn what_is_retained_outlives_its_request_and_what_was_replaced_before_does
         propagation_policy: Some(PropagationPolicy::Foreground),
         ..DeleteParams::default()
     };
-    rig.stage.requests().delete("s3", &foreground).await.unwrap();
+    rig.stage
+        .requests()
+        .delete("s3", &foreground)
+        .await
+        .unwrap();
     rig.gone("s3").await;
     assert!(rig.accepts(&second).await, "it works on");
     assert_eq!(rig.pair("s3").await, second, "and is where it was");
@@ -112,12 +135,22 @@ async fn a_credential_is_given_up_only_when_somebody_says_so() {
             status_of(request, "RevocationFailing").0 == "True"
         })
         .await;
-    rig.stage.annotate("s3", "credential-operator.dev/abandon", "something-else").await;
-    rig.stage.annotate("s3", "credential-operator.dev/abandon", &format!("x {id}")).await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/abandon", "something-else")
+        .await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/abandon", &format!("x {id}"))
+        .await;
     rig.gone("s3").await;
-    let left = rig.stage.metric("credential_operator_left_behind_credentials_total").await;
+    let left = rig
+        .stage
+        .metric("credential_operator_left_behind_credentials_total")
+        .await;
     assert_eq!(left, Some(1.0));
-    assert!(rig.stage.logs().contains(&id), "the log has what was given up");
+    assert!(
+        rig.stage.logs().contains(&id),
+        "the log has what was given up"
+    );
     rig.wire.set_down(false);
     assert_eq!(rig.pairs().await.len(), 1);
     rig.finish().await;
@@ -131,12 +164,22 @@ async fn a_provider_waits_with_its_deletion_for_those_who_need_it_and_names_them
     rig.stage.ready("s3").await;
     let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
     let name = rig.name();
-    providers.delete(&name, &DeleteParams::default()).await.unwrap();
+    providers
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     eventually(SOON, || async {
         let status = providers.get(&name).await?.status.unwrap_or_default();
-        let ready = status.conditions.iter().find(|one| one.type_ == "Ready").unwrap();
+        let ready = status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == "Ready")
+            .unwrap();
         anyhow::ensure!(ready.reason == "InUse", "{ready:?}");
-        anyhow::ensure!(ready.message.contains(&format!("{}/s3", rig.stage.team)), "{ready:?}");
+        anyhow::ensure!(
+            ready.message.contains(&format!("{}/s3", rig.stage.team)),
+            "{ready:?}"
+        );
         Ok(())
     })
     .await
@@ -147,7 +190,9 @@ async fn a_provider_waits_with_its_deletion_for_those_who_need_it_and_names_them
     assert!(said.contains("is being deleted"), "{said}");
     let request = rig.stage.requests().get("s3").await.unwrap();
     assert_eq!(status_of(&request, "Ready"), ("True", "Synced"));
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     rig.stage
         .until("s3", "no renewal", |request| {
             status_of(request, "RenewalFailing") == ("True", "ProviderTerminating")
@@ -161,7 +206,10 @@ async fn a_provider_waits_with_its_deletion_for_those_who_need_it_and_names_them
     rig.gone("s3").await;
     assert_eq!(rig.pairs().await, []);
     eventually(SOON, || async {
-        anyhow::ensure!(providers.get_opt(&name).await?.is_none(), "it is still there");
+        anyhow::ensure!(
+            providers.get_opt(&name).await?.is_none(),
+            "it is still there"
+        );
         Ok(())
     })
     .await
@@ -187,7 +235,10 @@ async fn local_provider(rig: &Rig) {
     local["kind"] = json!("CredentialProvider");
     local["metadata"] = json!({"name": "local", "namespace": rig.stage.team});
     local["spec"]["keystone"]["auth"]["password"]["secretRef"] = json!({"name": "login"});
-    local["spec"]["allow"][0].as_object_mut().unwrap().remove("namespaces");
+    local["spec"]["allow"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("namespaces");
     rig.stage.apply(&local).await;
 }
 
@@ -198,13 +249,19 @@ fn of_local(mut request: Value) -> Value {
 
 async fn delete_namespace(rig: &Rig, name: &str) {
     let namespaces: Api<Namespace> = Api::all(rig.stage.client.clone());
-    namespaces.delete(name, &DeleteParams::default()).await.unwrap();
+    namespaces
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 async fn namespace_gone(rig: &Rig, name: &str) {
     let namespaces: Api<Namespace> = Api::all(rig.stage.client.clone());
     eventually(Duration::from_secs(60), || async {
-        anyhow::ensure!(namespaces.get_opt(name).await?.is_none(), "{name} is still there");
+        anyhow::ensure!(
+            namespaces.get_opt(name).await?.is_none(),
+            "{name} is still there"
+        );
         Ok(())
     })
     .await
@@ -214,7 +271,9 @@ async fn namespace_gone(rig: &Rig, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_goes_with_everything_in_it_revoked_by_the_session_that_lives() {
     let mut rig = Rig::new("ks-namespace").await;
-    rig.stage.flags.push("--tenant-endpoints=127.0.0.0/8".to_owned());
+    rig.stage
+        .flags
+        .push("--tenant-endpoints=127.0.0.0/8".to_owned());
     rig.stage.start().await;
     local_provider(&rig).await;
     for name in ["one", "two"] {
@@ -240,13 +299,20 @@ async fn in_a_namespace_that_goes_a_credential_whose_login_is_gone_is_given_up_a
     // No session outlives a restart, and the login is lost.
     rig.stage.kill();
     let secrets: Api<Secret> = Api::namespaced(rig.stage.client.clone(), &rig.stage.platform);
-    secrets.delete("keystone-login", &DeleteParams::default()).await.unwrap();
+    secrets
+        .delete("keystone-login", &DeleteParams::default())
+        .await
+        .unwrap();
     rig.stage.start().await;
     let began = std::time::Instant::now();
     let team = rig.stage.team.clone();
     delete_namespace(&rig, &team).await;
     namespace_gone(&rig, &team).await;
-    assert!(began.elapsed() >= Duration::from_secs(4), "not at once: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_secs(4),
+        "not at once: {:?}",
+        began.elapsed()
+    );
     let events: Api<Event> = Api::namespaced(rig.stage.client.clone(), "default");
     let provider = rig.name();
     eventually(SOON, || async {
@@ -255,14 +321,23 @@ async fn in_a_namespace_that_goes_a_credential_whose_login_is_gone_is_given_up_a
             event.reason.as_deref() == Some("GivenUp")
                 && event.regarding.as_ref().and_then(|it| it.name.as_ref()) == Some(&provider)
         });
-        let note = about.and_then(|event| event.note.clone()).unwrap_or_default();
+        let note = about
+            .and_then(|event| event.note.clone())
+            .unwrap_or_default();
         anyhow::ensure!(note.contains(&id), "{note}");
         Ok(())
     })
     .await
     .unwrap();
-    assert!(rig.stage.logs().contains("credentials were given up and may be alive"));
-    let left = rig.stage.metric("credential_operator_left_behind_credentials_total").await;
+    assert!(
+        rig.stage
+            .logs()
+            .contains("credentials were given up and may be alive")
+    );
+    let left = rig
+        .stage
+        .metric("credential_operator_left_behind_credentials_total")
+        .await;
     assert_eq!(left, Some(1.0));
     assert_eq!(rig.pairs().await.len(), 1, "nobody could revoke it");
     rig.finish().await;
@@ -275,7 +350,10 @@ async fn a_lost_login_is_told_at_once_and_a_living_session_goes_on() {
     rig.stage.apply(&rig.access_key("s3")).await;
     rig.stage.ready("s3").await;
     let secrets: Api<Secret> = Api::namespaced(rig.stage.client.clone(), &rig.stage.platform);
-    secrets.delete("keystone-login", &DeleteParams::default()).await.unwrap();
+    secrets
+        .delete("keystone-login", &DeleteParams::default())
+        .await
+        .unwrap();
     let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
     let name = rig.name();
     let told = eventually(Duration::from_secs(2), || async {
@@ -285,7 +363,9 @@ async fn a_lost_login_is_told_at_once_and_a_living_session_goes_on() {
         Ok(())
     });
     told.await.unwrap();
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     rig.stage
         .until("s3", "rotated", |request| {
             request.status.as_ref().unwrap().rotated.as_deref() == Some("1")
@@ -301,7 +381,9 @@ async fn a_lost_login_is_told_at_once_and_a_living_session_goes_on() {
         .patch(
             "keystone-login",
             &PatchParams::default(),
-            &Patch::Merge(&json!({"metadata": {"annotations": {"credential-operator.dev/login-for": null}}})),
+            &Patch::Merge(
+                &json!({"metadata": {"annotations": {"credential-operator.dev/login-for": null}}}),
+            ),
         )
         .await
         .unwrap();
@@ -309,6 +391,13 @@ async fn a_lost_login_is_told_at_once_and_a_living_session_goes_on() {
     rig.stage.apply(&rig.access_key("late")).await;
     super::bad_input::refused(&rig, "late", "NoConsent").await;
     let local: Api<CredentialProvider> = rig.stage.api();
-    assert!(local.list(&ListParams::default()).await.unwrap().items.is_empty());
+    assert!(
+        local
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
     rig.finish().await;
 }

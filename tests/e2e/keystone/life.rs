@@ -46,7 +46,10 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
     let secret = rig.stage.secret("s3").await;
     let first = pair_in(&secret);
     assert!(rig.accepts(&first).await);
-    assert_eq!(value(&secret, "AWS_ENDPOINT_URL_S3"), "https://s3.example.com");
+    assert_eq!(
+        value(&secret, "AWS_ENDPOINT_URL_S3"),
+        "https://s3.example.com"
+    );
     assert_eq!(value(&secret, "AWS_REGION"), "RegionOne");
     let status = ready.status.as_ref().unwrap();
     assert_eq!(status.credential.as_deref(), Some("keystone.accessKey"));
@@ -54,7 +57,9 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
     assert_eq!(record.owner.as_deref(), Some(rig.user.id.as_str()));
 
     let mark = (rig.stage.wire.mark(), rig.wire.mark());
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
     let rotated = rig
         .stage
         .until("s3", "two credentials", |request| {
@@ -68,7 +73,10 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
     assert_eq!(status_of(&rotated, "Reconciling").0, "False");
     let second = rig.pair("s3").await;
     assert_ne!(first, second);
-    assert!(rig.accepts(&first).await, "the old one works during the overlap");
+    assert!(
+        rig.accepts(&first).await,
+        "the old one works during the overlap"
+    );
     assert!(rig.accepts(&second).await);
     rig.stage
         .until("s3", "one credential", |request| {
@@ -126,11 +134,17 @@ async fn an_application_credential_is_issued_proven_rotated_and_revoked() {
         .expires_at
         .unwrap()
         .duration_since(status.credentials[0].issued_at.unwrap());
-    assert_eq!(life.as_secs(), 3600);
+    // Whole seconds, and not longer than asked for.
+    assert!((3599..=3600).contains(&life.as_secs()), "{life}");
+    let until = value(&first, "expiry");
+    assert_eq!(until.len(), "2026-01-01T00:00:00Z".len(), "{until}");
 
-    rig.stage.annotate("app", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("app", "credential-operator.dev/rotate", "1")
+        .await;
     let changed = |secret: &Secret| {
-        value(secret, "OS_APPLICATION_CREDENTIAL_ID") != value(&first, "OS_APPLICATION_CREDENTIAL_ID")
+        value(secret, "OS_APPLICATION_CREDENTIAL_ID")
+            != value(&first, "OS_APPLICATION_CREDENTIAL_ID")
     };
     eventually(SOON, || async {
         anyhow::ensure!(changed(&rig.stage.secret("app").await), "the same");
@@ -139,7 +153,10 @@ async fn an_application_credential_is_issued_proven_rotated_and_revoked() {
     .await
     .unwrap();
     let second = rig.stage.secret("app").await;
-    assert!(login(&first).await.is_ok(), "the old one works during the overlap");
+    assert!(
+        login(&first).await.is_ok(),
+        "the old one works during the overlap"
+    );
     assert!(login(&second).await.is_ok());
     eventually(SOON, || async {
         let left = rig.application_credentials().await;
@@ -174,5 +191,12 @@ async fn a_token_is_issued_proven_and_revoked_when_its_request_goes() {
     rig.delete("token").await;
     rig.gone("token").await;
     rig.stage.gone::<Secret>("token").await;
+    eventually(SOON, || async {
+        let lives = rig.admin().token_lives(&token).await.unwrap();
+        anyhow::ensure!(!lives, "it is still alive");
+        Ok(())
+    })
+    .await
+    .unwrap();
     rig.finish().await;
 }

@@ -4,6 +4,7 @@
 mod attacks;
 mod bad_input;
 mod budget;
+mod clients;
 pub mod cloud;
 mod consumers;
 mod copies;
@@ -15,7 +16,7 @@ mod sessions;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use testkit::{
@@ -99,8 +100,12 @@ impl Rig {
         self.write_login_values(values).await;
     }
 
-    /// Writes a login Secret of another form, with consent.
+    /// Writes a login Secret of another form, with consent. As data: a key that is not applied again
+    /// goes, which under stringData it would not.
     pub async fn write_login_values(&self, values: Value) {
+        let bytes = |value: &Value| ByteString(value.as_str().unwrap().into());
+        let values = values.as_object().unwrap().iter();
+        let data: BTreeMap<_, _> = values.map(|(key, value)| (key, bytes(value))).collect();
         self.stage
             .apply(&json!({
                 "apiVersion": "v1", "kind": "Secret",
@@ -108,7 +113,7 @@ impl Rig {
                     "name": "keystone-login", "namespace": self.stage.platform,
                     "annotations": {"credential-operator.dev/login-for": self.wire.url()},
                 },
-                "stringData": values,
+                "data": data,
             }))
             .await;
     }
@@ -283,7 +288,10 @@ impl Rig {
         }
         let secrets: Api<Secret> = self.stage.api();
         for found in secrets.list(&ListParams::default()).await.unwrap() {
-            if found.labels().contains_key("credential-operator.dev/request-uid") {
+            if found
+                .labels()
+                .contains_key("credential-operator.dev/request-uid")
+            {
                 for key in [
                     "AWS_SECRET_ACCESS_KEY",
                     "OS_APPLICATION_CREDENTIAL_SECRET",
@@ -295,7 +303,10 @@ impl Rig {
         }
         for call in self.wire.calls_where(|call| call.path == "/v3/credentials") {
             if let Some(body) = call.json() {
-                let blob = body["credential"]["blob"].as_str().unwrap_or("{}").to_owned();
+                let blob = body["credential"]["blob"]
+                    .as_str()
+                    .unwrap_or("{}")
+                    .to_owned();
                 let blob: Value = serde_json::from_str(&blob).unwrap();
                 secret.push(blob["secret"].as_str().unwrap_or_default().to_owned());
             }

@@ -8,7 +8,10 @@ use super::*;
 use crate::stage::status_of;
 
 fn alive(request: &CredentialRequest) -> usize {
-    request.status.as_ref().map_or(0, |status| status.credentials.len())
+    request
+        .status
+        .as_ref()
+        .map_or(0, |status| status.credentials.len())
 }
 
 fn serial(request: &CredentialRequest) -> u64 {
@@ -24,22 +27,37 @@ async fn after_a_leak_all_older_ones_are_revoked_at_once() {
     rig.stage.apply(&rig.access_key("s3")).await;
     rig.stage.ready("s3").await;
     let first = rig.pair("s3").await;
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
-    rig.stage.until("s3", "two", |request| alive(request) == 2).await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
+    rig.stage
+        .until("s3", "two", |request| alive(request) == 2)
+        .await;
     let second = rig.pair("s3").await;
     assert!(rig.accepts(&first).await, "the overlap is fifteen minutes");
-    rig.stage.annotate("s3", "credential-operator.dev/revoke-retiring", "leak-1").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/revoke-retiring", "leak-1")
+        .await;
     let done = rig
         .stage
-        .until("s3", "one", |request| alive(request) == 1 && serial(request) == 3)
+        .until("s3", "one", |request| {
+            alive(request) == 1 && serial(request) == 3
+        })
         .await;
-    assert_eq!(done.status.unwrap().revoked_retiring.as_deref(), Some("leak-1"));
+    assert_eq!(
+        done.status.unwrap().revoked_retiring.as_deref(),
+        Some("leak-1")
+    );
     let third = rig.pair("s3").await;
     assert!(rig.accepts(&third).await);
     assert!(!rig.accepts(&first).await && !rig.accepts(&second).await);
     // Once: what is replaced later has its overlap again.
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "2").await;
-    rig.stage.until("s3", "two", |request| alive(request) == 2).await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "2")
+        .await;
+    rig.stage
+        .until("s3", "two", |request| alive(request) == 2)
+        .await;
     assert!(rig.accepts(&third).await);
     rig.delete("s3").await;
     rig.gone("s3").await;
@@ -54,9 +72,15 @@ async fn a_rotation_that_comes_due_during_an_overlap_waits_for_it_to_end() {
     request["spec"]["renewal"] = json!({"overlap": "4s"});
     rig.stage.apply(&request).await;
     rig.stage.ready("s3").await;
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "1").await;
-    rig.stage.until("s3", "two", |request| alive(request) == 2).await;
-    rig.stage.annotate("s3", "credential-operator.dev/rotate", "2").await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
+    rig.stage
+        .until("s3", "two", |request| alive(request) == 2)
+        .await;
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "2")
+        .await;
     let waiting = rig
         .stage
         .until("s3", "waiting", |request| {
@@ -97,7 +121,12 @@ async fn what_is_revoked_behind_our_back_is_noticed_and_replaced_where_that_is_w
     let calls = rig.wire.mark();
     // A proof that succeeds writes nothing.
     eventually(SOON, || async {
-        let proofs = rig.wire.since(calls).iter().filter(|call| call.path.contains("OS-EC2")).count();
+        let proofs = rig
+            .wire
+            .since(calls)
+            .iter()
+            .filter(|call| call.path.contains("OS-EC2"))
+            .count();
         anyhow::ensure!(proofs >= 2, "{proofs} proofs");
         Ok(())
     })
@@ -109,7 +138,10 @@ async fn what_is_revoked_behind_our_back_is_noticed_and_replaced_where_that_is_w
         rig.admin().delete_credential(&pair.id).await.unwrap();
     }
     for app in rig.application_credentials().await {
-        rig.admin().delete_application_credential(&rig.user.id, &app.id).await.unwrap();
+        rig.admin()
+            .delete_application_credential(&rig.user.id, &app.id)
+            .await
+            .unwrap();
     }
     for name in ["s3", "app"] {
         rig.stage
@@ -138,7 +170,9 @@ async fn rotate_every_replaces_again_and_again_and_local_changes_do_not() {
     let mut request = rig.access_key("s3");
     request["spec"]["renewal"] = json!({"rotateEvery": "3s", "overlap": "1s"});
     rig.stage.apply(&request).await;
-    rig.stage.until("s3", "the third", |request| serial(request) >= 3).await;
+    rig.stage
+        .until("s3", "the third", |request| serial(request) >= 3)
+        .await;
     request["spec"]["renewal"] = json!({"rotateEvery": "720h", "overlap": "1s"});
     rig.stage.apply(&request).await;
     let rested = rig
@@ -151,7 +185,8 @@ async fn rotate_every_replaces_again_and_again_and_local_changes_do_not() {
     let pair = rig.pair("s3").await;
     // What the provider says about S3 is no reason for a new pair, but for another Secret.
     let mut provider = rig.provider();
-    provider["spec"]["keystone"]["s3"] = json!({"endpoint": "https://other.example.com", "region": "RegionTwo"});
+    provider["spec"]["keystone"]["s3"] =
+        json!({"endpoint": "https://other.example.com", "region": "RegionTwo"});
     rig.stage.apply(&provider).await;
     eventually(SOON, || async {
         let secret = rig.stage.secret("s3").await;
@@ -207,7 +242,9 @@ async fn short_lived_credentials_are_renewed_before_they_end_and_stop_when_the_r
     request["spec"]["keystone"]["applicationCredential"]["expiresAt"] = json!(ends.to_string());
     request["spec"]["renewal"] = json!({"overlap": "1s"});
     rig.stage.apply(&request).await;
-    rig.stage.until("app", "the third", |request| serial(request) >= 3).await;
+    rig.stage
+        .until("app", "the third", |request| serial(request) >= 3)
+        .await;
     let over = rig
         .stage
         .within(Duration::from_secs(40), "app", "over", |request| {
@@ -215,7 +252,10 @@ async fn short_lived_credentials_are_renewed_before_they_end_and_stop_when_the_r
         })
         .await;
     let said = crate::stage::message_of(&over, "Ready").to_owned();
-    assert!(said.contains("applicationCredential.expiresAt is over"), "{said}");
+    assert!(
+        said.contains("applicationCredential.expiresAt is over"),
+        "{said}"
+    );
     rig.delete("app").await;
     rig.gone("app").await;
     assert_eq!(rig.application_credentials().await, []);

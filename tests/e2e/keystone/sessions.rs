@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use credential_operator::api::ClusterCredentialProvider;
+use credential_operator::api::{ClusterCredentialProvider, provider::LoginRecord};
 use kube::api::DeleteParams;
 use testkit::wire::{Call, Fault, ResponseParts};
 
@@ -22,7 +22,9 @@ async fn a_wrong_password_is_one_try_and_a_corrected_one_is_picked_up_at_once() 
     let values = json!({"username": rig.user.name, "password": "wrong-password"});
     rig.write_login_values(values).await;
     for number in 0..20 {
-        rig.stage.apply(&rig.access_key(&format!("r-{number:02}"))).await;
+        rig.stage
+            .apply(&rig.access_key(&format!("r-{number:02}")))
+            .await;
     }
     rig.stage.start().await;
     rig.stage
@@ -56,13 +58,17 @@ async fn a_session_that_ends_early_is_replaced_once_and_nothing_is_taken_for_gon
         rig.stage.apply(&rig.access_key(name)).await;
         rig.stage.ready(name).await;
     }
-    let pairs = rig.pairs().await;
     // As Keystone does to all sessions of a user whose password was changed.
     let mark = rig.wire.mark();
     let token = token_in_use(&rig);
-    rig.admin().set_password(&rig.user.id, &rig.user.password).await.unwrap();
+    rig.admin()
+        .set_password(&rig.user.id, &rig.user.password)
+        .await
+        .unwrap();
     assert!(!rig.admin().token_lives(&token).await.unwrap());
-    rig.stage.annotate("one", "credential-operator.dev/rotate", "1").await;
+    rig.stage
+        .annotate("one", "credential-operator.dev/rotate", "1")
+        .await;
     rig.stage
         .until("one", "rotated", |request| {
             request.status.as_ref().unwrap().rotated.as_deref() == Some("1")
@@ -71,16 +77,31 @@ async fn a_session_that_ends_early_is_replaced_once_and_nothing_is_taken_for_gon
     assert_eq!(logins(&rig.wire.since(mark)), 1);
     assert_ne!(token_in_use(&rig), token);
 
-    // A session whose project is disabled answers 404 to everything: that is no proof.
-    rig.admin().set_project_enabled(&rig.project_id, false).await.unwrap();
+    // A project that is disabled kills its sessions and lets nobody log in: what is in it is not gone.
+    rig.admin()
+        .set_project_enabled(&rig.project_id, false)
+        .await
+        .unwrap();
     rig.delete("two").await;
-    let mark = rig.wire.mark();
+    rig.stage
+        .until("two", "waiting", |request| {
+            status_of(request, "RevocationFailing").0 == "True"
+        })
+        .await;
+    assert_eq!(
+        rig.pairs().await.len(),
+        3,
+        "two of one in its overlap, and this one"
+    );
+    rig.admin()
+        .set_project_enabled(&rig.project_id, true)
+        .await
+        .unwrap();
+    // Nothing tells of that, so it is tried again, rarely; a login Secret that changes does it at once.
+    let id = json!({"user-id": rig.user.id, "password": rig.user.password});
+    rig.write_login_values(id).await;
     rig.gone("two").await;
-    let left = rig.pairs().await;
-    assert!(!left.iter().any(|pair| pair.id == pairs[1].id && pair.access == pairs[1].access) || left.len() == 2);
-    let calls = rig.keystone_calls_since(mark);
-    assert_eq!(calls.get("DELETE /v3/credentials/{id}"), Some(&1), "{calls:?}");
-    rig.admin().set_project_enabled(&rig.project_id, true).await.unwrap();
+    assert_eq!(rig.pairs().await.len(), 2);
     rig.delete("one").await;
     rig.gone("one").await;
     assert_eq!(rig.pairs().await, []);
@@ -88,7 +109,9 @@ async fn a_session_that_ends_early_is_replaced_once_and_nothing_is_taken_for_gon
 }
 
 fn token_in_use(rig: &Rig) -> String {
-    let calls = rig.wire.calls_where(|call| call.headers.contains_key("x-auth-token"));
+    let calls = rig
+        .wire
+        .calls_where(|call| call.headers.contains_key("x-auth-token"));
     let last = calls.last().expect("a call with a session");
     last.headers["x-auth-token"].to_str().unwrap().to_owned()
 }
@@ -100,7 +123,11 @@ async fn a_404_under_a_dead_session_is_no_proof_that_something_is_gone() {
     rig.stage.apply(&rig.access_key("s3")).await;
     rig.stage.ready("s3").await;
     let gone = json!({"error": {"code": 404, "title": "Not Found", "message": "Could not find Application Credential: x."}});
-    let everything = rig.wire.rule(|_| true, Fault::Reply(ResponseParts::json(404, &gone)), None);
+    let everything = rig.wire.rule(
+        |_| true,
+        Fault::Reply(ResponseParts::json(404, &gone)),
+        None,
+    );
     rig.delete("s3").await;
     rig.stage
         .until("s3", "waiting", |request| {
@@ -112,11 +139,6 @@ async fn a_404_under_a_dead_session_is_no_proof_that_something_is_gone() {
     // The provider is looked at again by itself; a changed login does it at once.
     let values = json!({"user-id": rig.user.id, "password": rig.user.password});
     rig.write_login_values(values).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
-    eprintln!("DBG {:#?}", providers.get(&rig.name()).await.unwrap().status);
-    eprintln!("DBG {:#?}", rig.stage.requests().get("s3").await.unwrap().status);
-    for c in rig.wire.calls() { eprintln!("DBG {} {} {:?}", c.method, c.path, c.started); }
     rig.gone("s3").await;
     assert_eq!(rig.pairs().await, []);
     rig.finish().await;
@@ -152,11 +174,23 @@ async fn a_list_that_is_cut_short_is_no_proof_either() {
     rig.finish().await;
 }
 
+/// What the provider says about its last login.
+async fn last_login(rig: &Rig) -> Option<LoginRecord> {
+    let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
+    let provider = providers.get(&rig.name()).await.unwrap();
+    provider.status.and_then(|status| status.login)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_changes_hands_says_what_it_cannot_revoke() {
     let mut rig = Rig::new("ks-hands").await;
-    let successor = rig.cloud.create_user(&format!("next-{}", rig.project)).await;
-    rig.cloud.assign_role(&successor, &rig.project_id, "member").await;
+    let successor = rig
+        .cloud
+        .create_user(&format!("next-{}", rig.project))
+        .await;
+    rig.cloud
+        .assign_role(&successor, &rig.project_id, "member")
+        .await;
     rig.stage.start().await;
     for request in [rig.access_key("s3"), rig.application_credential("app")] {
         rig.stage.apply(&request).await;
@@ -164,18 +198,14 @@ async fn a_login_that_changes_hands_says_what_it_cannot_revoke() {
     for name in ["s3", "app"] {
         rig.stage.ready(name).await;
     }
+    let before = last_login(&rig).await;
     rig.write_login(&successor).await;
     eventually(SOON, || async {
-        let calls = rig.wire.calls_where(|call| {
-            let body = String::from_utf8_lossy(&call.request_body).into_owned();
-            body.contains(&successor.name)
-        });
-        anyhow::ensure!(!calls.is_empty(), "it has not logged in");
+        anyhow::ensure!(last_login(&rig).await != before, "it has not logged in");
         Ok(())
     })
     .await
     .unwrap();
-    rig.provider_ready().await;
     for name in ["s3", "app"] {
         rig.delete(name).await;
         let waiting = rig
@@ -186,9 +216,18 @@ async fn a_login_that_changes_hands_says_what_it_cannot_revoke() {
             .await;
         let said = crate::stage::message_of(&waiting, "Ready").to_owned();
         assert!(said.contains(&rig.user.id), "{said}");
-        assert!(said.contains("use a login of that user, or one with the role admin"), "{said}");
+        assert!(
+            said.contains("use a login of that user, or one with the role admin"),
+            "{said}"
+        );
     }
-    assert_eq!((rig.pairs().await.len(), rig.application_credentials().await.len()), (1, 1));
+    assert_eq!(
+        (
+            rig.pairs().await.len(),
+            rig.application_credentials().await.len()
+        ),
+        (1, 1)
+    );
     rig.write_login(&rig.user).await;
     for name in ["s3", "app"] {
         rig.gone(name).await;
@@ -202,11 +241,24 @@ async fn a_login_that_changes_hands_says_what_it_cannot_revoke() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_s_login_makes_pairs_for_users_whom_a_grant_names() {
     let mut rig = Rig::new("ks-for-others").await;
-    let admin = rig.cloud.create_user(&format!("admin-{}", rig.project)).await;
-    rig.cloud.assign_role(&admin, &rig.project_id, "admin").await;
-    let other = rig.cloud.create_user(&format!("other-{}", rig.project)).await;
-    rig.cloud.assign_role(&other, &rig.project_id, "reader").await;
-    let outsider = rig.cloud.create_user(&format!("outsider-{}", rig.project)).await;
+    let admin = rig
+        .cloud
+        .create_user(&format!("admin-{}", rig.project))
+        .await;
+    rig.cloud
+        .assign_role(&admin, &rig.project_id, "admin")
+        .await;
+    let other = rig
+        .cloud
+        .create_user(&format!("other-{}", rig.project))
+        .await;
+    rig.cloud
+        .assign_role(&other, &rig.project_id, "reader")
+        .await;
+    let outsider = rig
+        .cloud
+        .create_user(&format!("outsider-{}", rig.project))
+        .await;
     rig.write_login(&admin).await;
     let mut provider = rig.provider();
     provider["spec"]["allow"][0]["keystone"]["users"] = json!([
@@ -220,7 +272,10 @@ async fn an_administrator_s_login_makes_pairs_for_users_whom_a_grant_names() {
         rig.request(name, json!({"accessKey": pair}))
     };
     rig.stage
-        .apply(&ask("theirs", json!({"name": other.name, "domain": "Default"})))
+        .apply(&ask(
+            "theirs",
+            json!({"name": other.name, "domain": "Default"}),
+        ))
         .await;
     rig.stage.ready("theirs").await;
     let pair = rig.pair("theirs").await;
@@ -231,7 +286,10 @@ async fn an_administrator_s_login_makes_pairs_for_users_whom_a_grant_names() {
     let mut words = Vec::new();
     for (name, user) in [
         ("ungranted", json!({"id": rig.user.id})),
-        ("nobody", json!({"name": "nobody-at-all", "domainID": DOMAIN})),
+        (
+            "nobody",
+            json!({"name": "nobody-at-all", "domainID": DOMAIN}),
+        ),
         ("no-role", json!({"id": outsider.id})),
     ] {
         rig.stage.apply(&ask(name, user)).await;
@@ -239,7 +297,9 @@ async fn an_administrator_s_login_makes_pairs_for_users_whom_a_grant_names() {
     }
     words.dedup();
     assert_eq!(words.len(), 1, "{words:?}");
-    rig.stage.annotate("theirs", "credential-operator.dev/revoke-retiring", "1").await;
+    rig.stage
+        .annotate("theirs", "credential-operator.dev/revoke-retiring", "1")
+        .await;
     rig.stage
         .until("theirs", "replaced", |request| {
             let status = request.status.as_ref().unwrap();
@@ -250,7 +310,9 @@ async fn an_administrator_s_login_makes_pairs_for_users_whom_a_grant_names() {
     rig.delete("theirs").await;
     rig.gone("theirs").await;
     assert_eq!(rig.admin().ec2_credentials(&other.id).await.unwrap(), []);
-    rig.stage.more_secret_values.extend([admin.password, other.password]);
+    rig.stage
+        .more_secret_values
+        .extend([admin.password, other.password]);
     rig.finish().await;
 }
 
@@ -264,7 +326,10 @@ async fn a_keystone_with_a_certificate_of_its_own_is_trusted_by_what_the_provide
     let stage = crate::stage::Stage::new("ks-tls").await;
     let mut rig = Rig::on(
         stage,
-        (cloud::Cloud::Real(keystone.admin().clone()), "http://127.0.0.1:9".to_owned()),
+        (
+            cloud::Cloud::Real(keystone.admin().clone()),
+            "http://127.0.0.1:9".to_owned(),
+        ),
     )
     .await;
     let ca = keystone.ca_pem().unwrap().to_owned();
@@ -302,12 +367,22 @@ async fn a_keystone_with_a_certificate_of_its_own_is_trusted_by_what_the_provide
     rig.stage.apply(&request).await;
     rig.stage.ready("app").await;
     let secret = rig.stage.secret("app").await;
-    assert_eq!(value(&secret, "ca.crt"), ca, "clients have to trust it, too");
-    assert_eq!(value(&secret, "OS_AUTH_URL"), format!("{}/v3", keystone.url()));
+    assert_eq!(
+        value(&secret, "ca.crt"),
+        ca,
+        "clients have to trust it, too"
+    );
+    assert_eq!(
+        value(&secret, "OS_AUTH_URL"),
+        format!("{}/v3", keystone.url())
+    );
     rig.delete("app").await;
     rig.gone("app").await;
     let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
-    providers.delete(&name, &DeleteParams::default()).await.unwrap();
+    providers
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
     rig.finish().await;
 }
 
@@ -323,14 +398,20 @@ async fn a_keystone_that_is_slow_or_silent_keeps_nobody_else_waiting() {
         None,
     );
     for number in 0..40 {
-        rig.stage.apply(&rig.access_key(&format!("slow-{number:02}"))).await;
+        rig.stage
+            .apply(&rig.access_key(&format!("slow-{number:02}")))
+            .await;
     }
     slow.hit(SOON).await.unwrap();
     // Another provider's requests go on.
     rig.stage.apply(&rig.stage.request("dce")).await;
     let began = std::time::Instant::now();
     rig.stage.ready("dce").await;
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     slow.remove();
     rig.finish().await;
 }

@@ -46,7 +46,10 @@ fn every_flag_of_the_help_names_its_variable() {
             .or_else(|| line.strip_prefix("-h, --"))
         {
             flags.push((
-                flag.split([' ', '=', '[']).next().unwrap_or_default().to_owned(),
+                flag.split([' ', '=', '['])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
                 String::new(),
             ));
         }

@@ -65,7 +65,10 @@ fn local() -> Value {
     let spec = &mut local["spec"];
     spec["keystone"]["tls"]["caBundleSecretRef"] = json!({"name": "ca"});
     spec["keystone"]["auth"]["password"]["secretRef"] = json!({"name": "login"});
-    spec["allow"][0].as_object_mut().unwrap().remove("namespaces");
+    spec["allow"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("namespaces");
     local
 }
 
@@ -81,7 +84,11 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "two kinds",
-            with(request(), "spec/keystone/token", json!({"project": {"id": "p"}})),
+            with(
+                request(),
+                "spec/keystone/token",
+                json!({"project": {"id": "p"}}),
+            ),
             &["spec.keystone: ", "name exactly one kind of credential"],
         ),
         row(
@@ -89,10 +96,18 @@ fn requests() -> Vec<Row> {
             with(request(), "spec/keystone/accessKey", json!({})),
             &["spec.keystone.accessKey.project: Required value"],
         ),
-        row("an empty project", with(request(), project, json!({})), &says(NAMED)),
+        row(
+            "an empty project",
+            with(request(), project, json!({})),
+            &says(NAMED),
+        ),
         row(
             "id and name",
-            with(request(), project, json!({"id": "a", "name": "b", "domain": "c"})),
+            with(
+                request(),
+                project,
+                json!({"id": "a", "name": "b", "domain": "c"}),
+            ),
             &says(NAMED),
         ),
         row(
@@ -102,7 +117,11 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "a name in two domains",
-            with(request(), project, json!({"name": "a", "domain": "b", "domainID": "c"})),
+            with(
+                request(),
+                project,
+                json!({"name": "a", "domain": "b", "domainID": "c"}),
+            ),
             &says(DOMAIN),
         ),
         row(
@@ -117,12 +136,20 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "a name with a line break",
-            with(request(), project, json!({"name": "a\nb", "domain": "Default"})),
+            with(
+                request(),
+                project,
+                json!({"name": "a\nb", "domain": "Default"}),
+            ),
             &["spec.keystone.accessKey.project.name: ", "must be a name"],
         ),
         row(
             "a user without a domain",
-            with(request(), "spec/keystone/accessKey/user", json!({"name": "bot"})),
+            with(
+                request(),
+                "spec/keystone/accessKey/user",
+                json!({"name": "bot"}),
+            ),
             &["spec.keystone.accessKey.user: ", DOMAIN],
         ),
         row(
@@ -132,8 +159,15 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "an expiry that is no time",
-            with(application_credential(), &format!("{app}/expiresAt"), json!("tomorrow")),
-            &["spec.keystone.applicationCredential.expiresAt: ", "date-time"],
+            with(
+                application_credential(),
+                &format!("{app}/expiresAt"),
+                json!("tomorrow"),
+            ),
+            &[
+                "spec.keystone.applicationCredential.expiresAt: ",
+                "date-time",
+            ],
         ),
         row(
             "no roles at all",
@@ -142,7 +176,11 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "a rule with a method that is none",
-            with(application_credential(), &format!("{app}/accessRules/0/method"), json!("get")),
+            with(
+                application_credential(),
+                &format!("{app}/accessRules/0/method"),
+                json!("get"),
+            ),
             &[
                 "spec.keystone.applicationCredential.accessRules[0].method: ",
                 "must be GET, HEAD, POST, PUT, PATCH or DELETE",
@@ -150,7 +188,11 @@ fn requests() -> Vec<Row> {
         ),
         row(
             "a rule for a path that is none",
-            with(application_credential(), &format!("{app}/accessRules/0/path"), json!("v1")),
+            with(
+                application_credential(),
+                &format!("{app}/accessRules/0/path"),
+                json!("v1"),
+            ),
             &[
                 "spec.keystone.applicationCredential.accessRules[0].path: ",
                 "it begins with /",
@@ -174,13 +216,21 @@ fn requests() -> Vec<Row> {
         ("spec/renewal/verifyEvery", "spec.renewal.verifyEvery: "),
     ] {
         for text in ["soon", "0s", "-5m", "1h1h"] {
-            rows.push(row(&format!("{field} {text}"), with(request(), field, json!(text)), &[name]));
+            rows.push(row(
+                &format!("{field} {text}"),
+                with(request(), field, json!(text)),
+                &[name],
+            ));
         }
     }
     for text in ["forever", "0h"] {
         rows.push(row(
             &format!("a lifetime of {text}"),
-            with(application_credential(), &format!("{app}/lifetime"), json!(text)),
+            with(
+                application_credential(),
+                &format!("{app}/lifetime"),
+                json!(text),
+            ),
             &["spec.keystone.applicationCredential.lifetime: "],
         ));
     }
@@ -195,21 +245,42 @@ fn providers() -> Vec<Row> {
         row(
             "no login",
             with(provider(), auth, json!({})),
-            &["spec.keystone.auth: ", "exactly one of password and applicationCredential"],
+            &[
+                "spec.keystone.auth: ",
+                "exactly one of password and applicationCredential",
+            ],
         ),
         row(
             "two logins",
-            with(provider(), auth, json!({"password": login, "applicationCredential": login})),
-            &["spec.keystone.auth: ", "exactly one of password and applicationCredential"],
+            with(
+                provider(),
+                auth,
+                json!({"password": login, "applicationCredential": login}),
+            ),
+            &[
+                "spec.keystone.auth: ",
+                "exactly one of password and applicationCredential",
+            ],
         ),
         row(
             "a login of nowhere",
-            with(provider(), auth, json!({"password": {"secretRef": {"name": "login"}}})),
-            &["spec.keystone.auth.password.secretRef.namespace: ", "required in a ClusterCredentialProvider"],
+            with(
+                provider(),
+                auth,
+                json!({"password": {"secretRef": {"name": "login"}}}),
+            ),
+            &[
+                "spec.keystone.auth.password.secretRef.namespace: ",
+                "required in a ClusterCredentialProvider",
+            ],
         ),
         row(
             "an application credential of nowhere",
-            with(provider(), auth, json!({"applicationCredential": {"secretRef": {"name": "login"}}})),
+            with(
+                provider(),
+                auth,
+                json!({"applicationCredential": {"secretRef": {"name": "login"}}}),
+            ),
             &[
                 "spec.keystone.auth.applicationCredential.secretRef.namespace: ",
                 "required in a ClusterCredentialProvider",
@@ -217,13 +288,23 @@ fn providers() -> Vec<Row> {
         ),
         row(
             "certificates of nowhere",
-            with(provider(), "spec/keystone/tls/caBundleSecretRef", json!({"name": "ca"})),
-            &["spec.keystone.tls.caBundleSecretRef.namespace: ", "required in a ClusterCredentialProvider"],
+            with(
+                provider(),
+                "spec/keystone/tls/caBundleSecretRef",
+                json!({"name": "ca"}),
+            ),
+            &[
+                "spec.keystone.tls.caBundleSecretRef.namespace: ",
+                "required in a ClusterCredentialProvider",
+            ],
         ),
         row(
             "a login of another namespace",
             with(local(), auth, json!({"password": login})),
-            &["spec.keystone.auth.password.secretRef.namespace: ", "not accepted in a CredentialProvider"],
+            &[
+                "spec.keystone.auth.password.secretRef.namespace: ",
+                "not accepted in a CredentialProvider",
+            ],
         ),
         row(
             "an application credential of another namespace",
@@ -235,17 +316,29 @@ fn providers() -> Vec<Row> {
         ),
         row(
             "plain http",
-            with(provider(), "spec/keystone/endpoint", json!("http://keystone.example.com")),
+            with(
+                provider(),
+                "spec/keystone/endpoint",
+                json!("http://keystone.example.com"),
+            ),
             &["spec.keystone.endpoint: ", "plain http sends the login"],
         ),
         row(
             "an endpoint with a login in it",
-            with(provider(), "spec/keystone/endpoint", json!("https://a:b@keystone.example.com")),
+            with(
+                provider(),
+                "spec/keystone/endpoint",
+                json!("https://a:b@keystone.example.com"),
+            ),
             &["spec.keystone.endpoint: ", "must not hold a user name"],
         ),
         row(
             "an S3 endpoint that is none",
-            with(provider(), "spec/keystone/s3/endpoint", json!("s3.example.com")),
+            with(
+                provider(),
+                "spec/keystone/s3/endpoint",
+                json!("s3.example.com"),
+            ),
             &["spec.keystone.s3.endpoint: ", "must be an absolute URL"],
         ),
         row(
@@ -275,7 +368,11 @@ fn providers() -> Vec<Row> {
         ),
         row(
             "a name in any domain",
-            with(provider(), &format!("{grant}/projects"), json!([{"name": "payments-*"}])),
+            with(
+                provider(),
+                &format!("{grant}/projects"),
+                json!([{"name": "payments-*"}]),
+            ),
             &["spec.allow[0].keystone.projects[0]: ", DOMAIN],
         ),
         row(
@@ -317,12 +414,20 @@ async fn good_objects_for_keystone_come_back_as_they_were_sent() {
             application_credential(),
             with(without(request(), "spec/keystone"), "spec/keystone", token),
             with(request(), "spec/deletionPolicy", json!("Retain")),
-            with(request(), "spec/keystone/accessKey/user", json!({"id": "0d87"})),
+            with(
+                request(),
+                "spec/keystone/accessKey/user",
+                json!({"id": "0d87"}),
+            ),
             with(provider(), "metadata/name", json!("refused-ks")),
             local(),
             with_login(provider(), "applicationCredential"),
             with_login(local(), "applicationCredential"),
-            with(provider(), "spec/keystone/endpoint", json!("https://cloud.example.com/identity")),
+            with(
+                provider(),
+                "spec/keystone/endpoint",
+                json!("https://cloud.example.com/identity"),
+            ),
         ],
     )
     .await;

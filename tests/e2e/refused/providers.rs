@@ -253,7 +253,10 @@ fn grants() -> Vec<Row> {
         row(
             "a grant of nothing",
             without(cluster_provider(), "spec/allow/0/dce"),
-            &["spec.allow[0]: ", "name what is allowed, one of: dce, keystone"],
+            &[
+                "spec.allow[0]: ",
+                "name what is allowed, one of: dce, keystone",
+            ],
         ),
         row(
             "a grant without kinds",

@@ -44,7 +44,10 @@ pub fn rows() -> Vec<Row> {
         row(
             "nothing to ask for",
             without(request(), "spec/dce"),
-            &["spec: ", "name what to ask for, exactly one of: dce, keystone"],
+            &[
+                "spec: ",
+                "name what to ask for, exactly one of: dce, keystone",
+            ],
         ),
         row(
             "a system without a kind",
@@ -58,7 +61,10 @@ pub fn rows() -> Vec<Row> {
                 "spec/keystone",
                 json!({"token": {"project": {"id": "p"}}}),
             ),
-            &["spec: ", "name what to ask for, exactly one of: dce, keystone"],
+            &[
+                "spec: ",
+                "name what to ask for, exactly one of: dce, keystone",
+            ],
         ),
         row(
             "two kinds",

@@ -139,7 +139,10 @@ impl Stage {
                 .collect();
             let tail = lines.len().saturating_sub(40);
             let lines = lines[tail..].join("\n");
-            text += &format!("--- {}: end of the log of start {start}:\n{lines}\n", self.team);
+            text += &format!(
+                "--- {}: end of the log of start {start}:\n{lines}\n",
+                self.team
+            );
         }
         text
     }
