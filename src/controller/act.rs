@@ -86,7 +86,7 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
         let issued = connection
             .issue(&*turns, &ask, &permission, &identity)
             .await;
-        Came::Issued(issued, purpose)
+        Came::Issued(issued.map(Box::new), purpose)
     })
     .await;
 }

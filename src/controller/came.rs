@@ -29,7 +29,12 @@ impl Pass {
     /// Takes what came back from a provider.
     pub fn take(&mut self, came: Came) {
         match came {
-            Came::Issued(Ok(Issuance::Issued(issued)), purpose) => {
+            Came::Issued(Ok(issuance), purpose) => {
+                let Issuance::Issued(issued) = *issuance else {
+                    self.taken(purpose.serial);
+                    self.remember();
+                    return;
+                };
                 let mut credential = issued.credential;
                 credential.serial = purpose.serial;
                 credential.asked = purpose.asked;
@@ -42,7 +47,6 @@ impl Pass {
                     proof: Proof::Missing,
                 });
             }
-            Came::Issued(Ok(Issuance::Taken), purpose) => self.taken(purpose.serial),
             Came::Issued(Err(failure), purpose) => {
                 // Whether it was made all the same is not known.
                 if self.seen.request.traits.revocable && is_ambiguous(failure.reason) {

@@ -102,7 +102,7 @@ pub struct Purpose {
 /// What came back from a provider.
 pub enum Came {
     /// A credential, or why there is none.
-    Issued(Result<Issuance, Failure>, Purpose),
+    Issued(Result<Box<Issuance>, Failure>, Purpose),
     /// A proof of what is in hand, or why there is none.
     Proof(Result<Proof, Failure>),
     /// A proof of what is published with a serial, or why there is none.

@@ -34,6 +34,8 @@ pub enum Pause {
     AsAsked(u64),
     /// Half a minute.
     HalfAMinute,
+    /// Doubles from half a minute on: somebody has to change something at the provider.
+    Patient,
     /// Half an hour: each attempt may help to lock an account.
     HalfAnHour,
 }
@@ -48,6 +50,10 @@ impl Pause {
             }
             Pause::AsAsked(seconds) => seconds as f64..=seconds as f64 * 1.11,
             Pause::HalfAMinute => 30.0..=45.0,
+            Pause::Patient => {
+                let calm = f64::from((30 * 2_u32.pow(attempts.saturating_sub(1).min(9))).min(1800));
+                calm..=calm * 1.2
+            }
             Pause::HalfAnHour => 1800.0..=2700.0,
         }
     }
@@ -103,6 +109,14 @@ fn lie(name: &'static str, at: At, lie: Lie, words: (&'static str, &'static str)
 fn denied(row: Row, healing: Healing) -> Row {
     Row {
         pause: Pause::HalfAnHour,
+        healing,
+        ..row
+    }
+}
+
+fn lacking(row: Row, healing: Healing) -> Row {
+    Row {
+        pause: Pause::Patient,
         healing,
         ..row
     }
@@ -170,7 +184,7 @@ pub fn token_endpoint(elsewhere: &str) -> Vec<Row> {
             ),
             Healing::NewPair,
         ),
-        denied(
+        lacking(
             fault(
                 "t403-json",
                 at,
@@ -188,7 +202,7 @@ pub fn token_endpoint(elsewhere: &str) -> Vec<Row> {
             ),
             Healing::NewPair,
         ),
-        denied(
+        lacking(
             fault(
                 "t404",
                 at,

@@ -1,6 +1,6 @@
 //! How much a Keystone is asked, and who goes first; with a simulator, since much is asked for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use testkit::wire::{Call, Fault};
 
@@ -130,7 +130,7 @@ async fn what_is_about_to_expire_and_what_is_new_go_ahead_of_five_hundred_rotati
     })
     .await
     .unwrap();
-    let began = Instant::now();
+    let began = credential_operator::clock::monotonic();
     rig.stage.apply(&rig.access_key("new")).await;
     rig.stage.ready("new").await;
     assert!(
@@ -167,7 +167,7 @@ async fn a_keystone_that_does_not_answer_is_left_alone_and_then_asked_gently() {
     rig.stage.ready("before").await;
     let down = rig.wire.rule(|_| true, Fault::CutBefore, None);
     let mark = rig.wire.mark();
-    let began = Instant::now();
+    let began = credential_operator::clock::monotonic();
     for number in 0..50 {
         rig.stage
             .apply(&rig.access_key(&format!("r-{number:02}")))

@@ -41,7 +41,7 @@ async fn of_two_copies_one_acts_and_the_other_takes_over() {
     rig.stage.ready("s3").await;
     assert_eq!(rig.pairs().await.len(), 1);
     // One that ends well gives the Lease back.
-    let began = std::time::Instant::now();
+    let began = credential_operator::clock::monotonic();
     first.signal("-TERM");
     assert!(ended(&mut first).await.success());
     until_answer(&second, "ok").await;

@@ -4,7 +4,7 @@
 use std::{
     fmt::Write as _,
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::StreamExt;
@@ -215,7 +215,7 @@ async fn play(kind: Kind, point: Option<Point>) -> Result<Outcome, String> {
     let (mark, keystone_mark) = (rig.stage.wire.mark(), rig.wire.mark());
     let fault = point.as_ref().map(|point| arm(&rig, point));
 
-    let began = Instant::now();
+    let began = credential_operator::clock::monotonic();
     let played = async {
         let mut accident = Accident { fault, point };
         rig.stage.apply(&kind.request(&rig)).await;
@@ -337,7 +337,7 @@ async fn settled(
     what: &str,
     has_come: impl Fn(u64) -> bool,
 ) -> Result<(), String> {
-    let deadline = Instant::now() + RECOVERY;
+    let deadline = credential_operator::clock::monotonic() + RECOVERY;
     let mut published = false;
     let mut interval = tokio::time::interval(LOOK);
     loop {
@@ -351,7 +351,9 @@ async fn settled(
         published |= secret.is_some();
         match state {
             Ok(()) => return Ok(()),
-            Err(why) if Instant::now() > deadline => return Err(format!("{what}: {why}")),
+            Err(why) if credential_operator::clock::monotonic() > deadline => {
+                return Err(format!("{what}: {why}"));
+            }
             Err(_) => {}
         }
     }
@@ -380,7 +382,7 @@ async fn state(kind: Kind, rig: &Rig, has_come: impl Fn(u64) -> bool) -> Result<
 }
 
 async fn gone(kind: Kind, rig: &mut Rig, accident: &mut Accident) -> Result<(), String> {
-    let deadline = Instant::now() + RECOVERY;
+    let deadline = credential_operator::clock::monotonic() + RECOVERY;
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
@@ -394,7 +396,7 @@ async fn gone(kind: Kind, rig: &mut Rig, accident: &mut Accident) -> Result<(), 
                 Err(format!("the farewell: alive: {alive:?}"))
             };
         };
-        if Instant::now() > deadline {
+        if credential_operator::clock::monotonic() > deadline {
             return Err(format!("the farewell: status: {:?}", request.status));
         }
     }

@@ -304,7 +304,7 @@ async fn in_a_namespace_that_goes_a_credential_whose_login_is_gone_is_given_up_a
         .await
         .unwrap();
     rig.stage.start().await;
-    let began = std::time::Instant::now();
+    let began = credential_operator::clock::monotonic();
     let team = rig.stage.team.clone();
     delete_namespace(&rig, &team).await;
     namespace_gone(&rig, &team).await;

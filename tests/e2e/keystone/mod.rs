@@ -322,9 +322,10 @@ impl Rig {
 /// Whether a call to the API server is about the life of a request.
 pub fn concerns_a_request(call: &CallHead) -> bool {
     call.kubernetes().is_some_and(|meant| {
-        let is_provider = meant.resource.ends_with("credentialproviders");
-        !matches!(meant.resource.as_str(), "leases" | "events")
-            && !(is_provider && meant.subresource.is_some())
+        let resource = meant.resource.as_str();
+        let of_a_provider =
+            resource.ends_with("credentialproviders") && meant.subresource.is_some();
+        !of_a_provider && resource != "leases" && resource != "events"
     })
 }
 

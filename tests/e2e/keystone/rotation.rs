@@ -237,7 +237,7 @@ async fn short_lived_credentials_are_renewed_before_they_end_and_stop_when_the_r
     let mut rig = Rig::new("ks-short").await;
     rig.stage.start().await;
     let mut request = rig.application_credential("app");
-    let ends = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(20);
+    let ends = credential_operator::clock::now() + jiff::SignedDuration::from_secs(20);
     request["spec"]["keystone"]["applicationCredential"]["lifetime"] = json!("6s");
     request["spec"]["keystone"]["applicationCredential"]["expiresAt"] = json!(ends.to_string());
     request["spec"]["renewal"] = json!({"overlap": "1s"});
