@@ -139,6 +139,10 @@ pub struct CredentialRequestStatus {
     /// The credentials of this request that may be alive. Never holds secret material.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub credentials: Vec<CredentialRecord>,
+    /// The highest serial that was used, where it is none of those in `credentials`: no number is used
+    /// twice, and what was made under it is looked for when the request goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_serial: Option<u64>,
     /// What happens next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextAction>,

@@ -147,19 +147,21 @@ async fn prove(pass: &mut Pass, urgency: Urgency) {
 fn owner_of(pass: &Pass, serial: u64) -> Option<String> {
     let published = pass.seen.published();
     let published = published.filter(|published| published.serial == serial);
-    let recorded = pass.seen.recorded.credentials.iter();
-    published
-        .and_then(|published| published.owner.clone())
-        .or_else(|| {
-            recorded
-                .filter(|record| record.serial == serial)
-                .find_map(|record| record.owner.clone())
-        })
+    // Who may write the status is trusted more than who may write Secrets.
+    let mut recorded = pass.seen.recorded.credentials.iter();
+    recorded
+        .find(|record| record.serial == serial)
+        .and_then(|record| record.owner.clone())
+        .or_else(|| published.and_then(|published| published.owner.clone()))
 }
 
-/// What the request asks for, where a grant allows it: a login for it may be made to revoke with.
+/// What the request asks for, where a grant allows it, or did when something was issued: a login for it
+/// may be made to revoke with.
 fn allowed_ask(pass: &Pass) -> Option<Ask> {
-    pass.ask.clone().filter(|_| pass.permission.is_some())
+    let was_served = !pass.seen.recorded.credentials.is_empty();
+    pass.ask
+        .clone()
+        .filter(|_| was_served || pass.permission.is_some())
 }
 
 async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
@@ -184,6 +186,9 @@ async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
         match &revoked {
             Ok(Revocation::Absent) => {
                 tracing::debug!(%request, %provider, serial, "nothing to revoke");
+            }
+            Ok(Revocation::Foreign) => {
+                tracing::warn!(%request, %provider, serial, "what is there by the name of a credential belongs to somebody else; it was left alone");
             }
             Ok(_) => tracing::info!(%request, %provider, serial, "revoked a credential"),
             Err(_) => {}

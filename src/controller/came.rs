@@ -41,6 +41,7 @@ impl Pass {
                 credential.rotation = purpose.rotation;
                 credential.leak = purpose.leak;
                 self.seen.leftovers.remove(&purpose.serial);
+                self.seen.revocations.remove(&purpose.serial);
                 self.seen.in_hand = Some(InHand {
                     credential,
                     data: issued.data,
@@ -56,15 +57,12 @@ impl Pass {
             }
             Came::Probed(serial, result) => self.probed(serial, result),
             Came::Revoked(serial, Ok(revocation)) => {
-                self.seen.recorded.revocation_failure = None;
-                self.seen.revocations.insert(serial, revocation);
+                self.seen.revoke(serial, revocation);
                 self.has_room(revocation);
-                // Not used again: a call to revoke it may be late.
-                self.seen.taken.insert(serial);
             }
-            Came::Revoked(_, Err(failure)) => {
+            Came::Revoked(serial, Err(failure)) => {
                 self.context.metrics.failure(failure.reason);
-                self.seen.fail_to_revoke(failure, clock::now());
+                self.seen.fail_to_revoke(serial, failure, clock::now());
             }
             Came::Proof(Ok(proof)) => {
                 if let Some(in_hand) = &mut self.seen.in_hand {
@@ -96,7 +94,8 @@ impl Pass {
     fn taken(&mut self, serial: u64) {
         self.seen.taken.insert(serial);
         self.seen.leftovers.insert(serial);
-        if self.seen.taken.len() > MOST_TAKEN {
+        let in_a_row = self.seen.taken.range(self.seen.baseline() + 1..).count();
+        if in_a_row >= MOST_TAKEN {
             // Looked at again, from the beginning, when it is tried the next time.
             self.seen.taken.clear();
             self.fail(failed(

@@ -78,13 +78,21 @@ pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
         credentials: status
             .credentials
             .into_iter()
-            // Nobody has counted that far.
-            .filter(|record| record.serial < 1 << 53)
+            .filter(|record| is_countable(record.serial))
             .collect(),
+        last_serial: status
+            .last_serial
+            .filter(|serial| is_countable(*serial))
+            .unwrap_or(0),
         expires_at: status.expires_at,
         rotated: status.rotated,
         revoked_retiring: status.revoked_retiring,
         failure: status.failure,
         revocation_failure: status.revocation_failure,
     }
+}
+
+/// Nobody has counted further.
+fn is_countable(serial: u64) -> bool {
+    serial < 1 << 53
 }

@@ -52,14 +52,10 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
 fn left(pass: &Pass, given_up: bool) -> Vec<String> {
     let seen = &pass.seen;
     let records = ledger::records(seen, crate::clock::now());
-    let abandoned = |id: Option<&String>| {
-        seen.request.abandon.contains(ledger::EVERYTHING)
-            || id.is_some_and(|id| seen.request.abandon.contains(id))
-    };
     records
         .iter()
         .filter(|record| !ledger::is_settled(seen, record.serial))
-        .filter(|record| given_up || abandoned(record.id.as_ref()))
+        .filter(|record| given_up || ledger::is_abandoned(seen, record.id.as_ref()))
         .map(|record| {
             let id = record.id.as_deref().unwrap_or("not known");
             let owner = record.owner.as_deref().unwrap_or("not known");

@@ -14,10 +14,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use kube::Client;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1 as coordination;
+use kube::{Api, Client};
 use kube_lease_manager::{DurationSeconds, LeaseManager, LeaseManagerBuilder};
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::lock;
 use crate::clock;
@@ -50,6 +52,9 @@ pub struct Leadership {
 
 struct Inner {
     leading: AtomicBool,
+    /// Until when the Lease is held for certain, by what the API server was last seen to say. Nobody
+    /// tells when it could not be renewed.
+    proven_until: Mutex<Option<Instant>>,
     /// When the process was last seen running, and how long it may go unseen.
     seen: Mutex<Instant>,
     limit: Option<Duration>,
@@ -60,6 +65,7 @@ impl Leadership {
     pub fn new(lease: Option<&Lease>) -> Self {
         let inner = Inner {
             leading: AtomicBool::new(lease.is_none()),
+            proven_until: Mutex::default(),
             seen: Mutex::new(clock::monotonic()),
             // A Lease is renewed when two thirds of it are over, at the latest.
             limit: lease.map(|lease| lease.duration / 3),
@@ -70,9 +76,18 @@ impl Leadership {
     }
 
     /// Whether this copy may change something now. Not when the process has not been running for so
-    /// long that another copy may have taken over.
+    /// long, or the Lease has not been renewed for so long, that another copy may have taken over.
     pub fn may_act(&self) -> bool {
-        self.inner.leading.load(Ordering::Relaxed) && !self.was_stopped()
+        self.inner.leading.load(Ordering::Relaxed) && !self.was_stopped() && self.is_proven()
+    }
+
+    fn is_proven(&self) -> bool {
+        lock(&self.inner.proven_until).is_none_or(|until| clock::monotonic() < until)
+    }
+
+    /// Notes until when the Lease is held.
+    fn prove(&self, until: Instant) {
+        *lock(&self.inner.proven_until) = Some(until);
     }
 
     fn was_stopped(&self) -> bool {
@@ -95,6 +110,7 @@ pub struct Held {
     leadership: Leadership,
     channel: watch::Receiver<bool>,
     task: JoinHandle<kube_lease_manager::Result<LeaseManager>>,
+    proofs: AbortOnDropHandle<()>,
 }
 
 /// Waits until this copy holds the Lease. `None` when it was told to stop before. `found` is called when
@@ -109,7 +125,10 @@ pub async fn acquire(
     found: impl FnOnce(),
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Held>> {
-    let Some(manager) = stop.run_until_cancelled(manager(client, lease)).await else {
+    let Some(manager) = stop
+        .run_until_cancelled(manager(client.clone(), lease))
+        .await
+    else {
         return Ok(None);
     };
     let (mut channel, task) = manager.watch().await;
@@ -127,13 +146,55 @@ pub async fn acquire(
         return Ok(None);
     }
     tracing::info!("holding the lease");
-    *lock(&leadership.inner.seen) = clock::monotonic();
+    let now = clock::monotonic();
+    *lock(&leadership.inner.seen) = now;
+    leadership.prove(now + lease.duration * 2 / 3);
     leadership.inner.leading.store(true, Ordering::Relaxed);
+    let proofs = tokio::spawn(prove_again_and_again(
+        client,
+        lease.clone(),
+        leadership.clone(),
+    ));
     Ok(Some(Held {
         leadership: leadership.clone(),
         channel,
         task,
+        proofs: AbortOnDropHandle::new(proofs),
     }))
+}
+
+/// Looks at the Lease after each time that it should have been renewed.
+async fn prove_again_and_again(client: Client, lease: Lease, leadership: Leadership) {
+    let api: Api<coordination::Lease> = Api::namespaced(client, &lease.namespace);
+    loop {
+        // It is renewed when a third of it is left.
+        let until = *lock(&leadership.inner.proven_until);
+        let next = until.and_then(|until| until.checked_sub(lease.duration / 4));
+        tokio::time::sleep_until(next.unwrap_or_else(clock::monotonic).into()).await;
+        let asked = clock::monotonic();
+        let found = tokio::time::timeout(lease.duration / 5, api.get(&lease.name)).await;
+        let left = match &found {
+            Ok(Ok(found)) => left(found, &lease, clock::now()),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        match left.map(|left| asked + left) {
+            Some(proven) if Some(proven) > until => leadership.prove(proven),
+            _ => tokio::time::sleep(lease.duration / 15).await,
+        }
+    }
+}
+
+/// How much longer this copy holds the Lease by what stands in it. Its times are those of this machine's
+/// clock, since this copy wrote them.
+fn left(found: &coordination::Lease, lease: &Lease, now: Timestamp) -> Option<Duration> {
+    let spec = found.spec.as_ref()?;
+    if spec.holder_identity.as_ref() != Some(&lease.identity) {
+        return None;
+    }
+    let age = now.duration_since(spec.renew_time.as_ref()?.0);
+    // A time in the future is that of a clock that was set back since.
+    let age = Duration::try_from(age).unwrap_or_default();
+    lease.duration.checked_sub(age)
 }
 
 /// What follows the Lease, which is created where it is not there. The API server may have to be
@@ -197,6 +258,7 @@ impl Held {
             .inner
             .leading
             .store(false, Ordering::Relaxed);
+        drop(self.proofs);
         give_back(self.channel, self.task).await;
     }
 }
@@ -247,5 +309,49 @@ mod tests {
             leadership.tick() && !leadership.may_act(),
             "and that stays so"
         );
+    }
+
+    #[test]
+    fn a_copy_acts_no_longer_than_the_lease_was_seen_to_be_renewed() {
+        let lease = lease(Duration::from_secs(15));
+        let leadership = Leadership::new(Some(&lease));
+        leadership.inner.leading.store(true, Ordering::Relaxed);
+        let now = clock::monotonic();
+        leadership.prove(now);
+        assert!(!leadership.may_act(), "nobody has seen it renewed");
+        leadership.prove(now + lease.duration);
+        assert!(
+            leadership.may_act(),
+            "it goes on when it is renewed after all"
+        );
+    }
+
+    #[test]
+    fn a_lease_is_held_for_its_duration_after_it_was_renewed_by_the_one_who_renewed_it() {
+        let now: Timestamp = "2026-01-01T00:00:20Z".parse().unwrap();
+        let found = |holder: &str, renewed: &str| coordination::Lease {
+            spec: Some(coordination::LeaseSpec {
+                holder_identity: Some(holder.to_owned()),
+                renew_time: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(
+                    renewed.parse().unwrap(),
+                )),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let lease = lease(Duration::from_secs(15));
+        for (holder, renewed, expected) in [
+            ("me", "2026-01-01T00:00:20Z", Some(15)),
+            ("me", "2026-01-01T00:00:10Z", Some(5)),
+            ("me", "2026-01-01T00:00:04Z", None),
+            ("me", "2026-01-01T00:01:00Z", Some(15)),
+            ("other", "2026-01-01T00:00:20Z", None),
+        ] {
+            assert_eq!(
+                left(&found(holder, renewed), &lease, now),
+                expected.map(Duration::from_secs),
+                "{holder} {renewed}"
+            );
+        }
     }
 }

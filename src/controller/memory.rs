@@ -48,6 +48,8 @@ pub struct Remembered {
     pub call: CallState,
     /// Serials whose names are taken at the provider, or were given up.
     pub taken: BTreeSet<u64>,
+    /// Serials that could not be revoked for a reason of their own.
+    pub stuck: BTreeSet<u64>,
     /// Serials of credentials that may exist although nothing holds them.
     pub leftovers: BTreeSet<u64>,
     /// What became of revocations that are not written down yet.

@@ -120,6 +120,7 @@ impl Pass {
             queued: None,
             outage: link.as_ref().is_some_and(|link| link.budget.is_open()),
             taken: BTreeSet::new(),
+            stuck: BTreeSet::new(),
             leftovers: BTreeSet::new(),
             revocations: BTreeMap::new(),
             probe: Probe::default(),
@@ -167,6 +168,7 @@ impl Pass {
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
             self.seen.taken.clone_from(&remembered.taken);
+            self.seen.stuck.clone_from(&remembered.stuck);
             self.seen.leftovers.clone_from(&remembered.leftovers);
             self.seen.revocations.clone_from(&remembered.revocations);
             let layout = self.link.as_ref().and_then(|link| link.layout());
@@ -194,6 +196,7 @@ impl Pass {
         self.context.memory.with(&self.key, |remembered| {
             remembered.in_hand = seen.in_hand.clone();
             remembered.taken.clone_from(&seen.taken);
+            remembered.stuck.clone_from(&seen.stuck);
             remembered.leftovers.clone_from(&seen.leftovers);
             remembered.revocations.clone_from(&seen.revocations);
             if serial > 0 {

@@ -35,6 +35,8 @@ use crate::{
 
 /// How long a changed number of requests may be old in a provider's status.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// When a copy that may not act looks again: it ends by then, or the Lease has been renewed after all.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Makes a pass over a provider.
 pub async fn reconcile(context: &Arc<Context>, key: &ProviderKey) -> Option<Duration> {
@@ -93,7 +95,10 @@ async fn pass(
     if let (ProviderDecision::TestLogin, Ok((connection, inputs))) =
         (&decision, &reached.connection)
     {
-        seen.login = Some(test_login(context, key, link, connection, inputs).await);
+        let Some(login) = test_login(context, key, link, connection, inputs).await else {
+            return Ok(Some(AGAIN));
+        };
+        seen.login = Some(login);
         decision = plan(&seen, clock::now());
     }
     let usability = match (&decision, reached.connection) {
@@ -109,6 +114,9 @@ async fn pass(
         && link.settle(&declared, usability)
     {
         wake_requests(context, key);
+    }
+    if !context.leadership.may_act() {
+        return Ok(Some(AGAIN));
     }
     let hold = provider::hold(&seen);
     if hold != Hold::AsItIs {
@@ -226,7 +234,7 @@ async fn test_login(
     link: &Link,
     connection: &Connection,
     inputs: &str,
-) -> LoginRecord {
+) -> Option<LoginRecord> {
     let result = connection.test_login(&link.budget.passerby()).await;
     context.metrics.call(
         &key.to_string(),
@@ -236,6 +244,10 @@ async fn test_login(
             .map(|_| ())
             .map_err(|failure| failure.reason),
     );
+    if !context.leadership.may_act() {
+        // It was not made, which says nothing about the login.
+        return None;
+    }
     let before = link.login().filter(|before| before.inputs == inputs);
     let record = match result {
         Ok(()) => LoginRecord {
@@ -249,7 +261,7 @@ async fn test_login(
         Err(failure) => refused_login(&failure, inputs, before.map_or(0, |before| before.attempts)),
     };
     link.set_login(Some(record.clone()));
-    record
+    Some(record)
 }
 
 async fn write(

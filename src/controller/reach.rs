@@ -19,7 +19,7 @@ use crate::{
     },
     plan::Refusal,
     providers::{
-        Connection, LoginValues, Reach, System,
+        Connection, LoginValues, Reach, System, certificates,
         guard::Guard,
         http::{HttpClient, HttpSettings},
     },
@@ -161,19 +161,20 @@ async fn connect(
         let secret = get(context, link, place, "certificates to trust").await?;
         inputs.push('/');
         inputs.push_str(&secret.resource_version().unwrap_or_default());
-        ca_pem = Some(certificates(&secret, ca, place)?);
+        ca_pem = Some(trusted(&secret, ca, place)?);
     }
-    link.set_ca(ca_pem.clone());
     let layout = system.layout(reach, ca_pem.as_deref());
     let http = HttpClient::new(
         &reach.endpoint,
         HttpSettings {
-            ca_pem,
+            ca_pem: ca_pem.clone(),
             skip_verify: reach.skip_verify,
             guard,
             proxy_from_env: context.settings.proxy_from_env,
         },
     )?;
+    // Only now that they are known to be certificates: they go into published Secrets.
+    link.set_ca(ca_pem);
     let secret = get(context, link, &login_place, "login").await?;
     inputs.push('/');
     inputs.push_str(&secret.resource_version().unwrap_or_default());
@@ -253,10 +254,11 @@ async fn get(
     Ok(secret)
 }
 
-fn certificates(secret: &Secret, ca: &CaBundleRef, place: &SecretKey) -> Result<Vec<u8>, Refusal> {
+/// The certificates to trust, and nothing else that stands beside them.
+fn trusted(secret: &Secret, ca: &CaBundleRef, place: &SecretKey) -> Result<Vec<u8>, Refusal> {
     let value = secret.data.as_ref().and_then(|data| data.get(ca.key()));
     let value = value.ok_or_else(|| missing_key(place, ca.key(), "tls.caBundleSecretRef.key"))?;
-    Ok(value.0.clone())
+    certificates::only(&value.0)
 }
 
 /// The login, if its owner consents and it is complete.

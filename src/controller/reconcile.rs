@@ -94,8 +94,8 @@ async fn within_deadline(
             ("settled", action)
         }
         Ok(Err(PassError::Conflict)) => ("conflict", hindered(&context)),
-        // The process is about to end.
-        Ok(Err(PassError::NotLeading)) => ("conflict", Action::await_change()),
+        // This copy ends, or the Lease is renewed after all.
+        Ok(Err(PassError::NotLeading)) => ("conflict", Action::requeue(Duration::from_secs(1))),
         Ok(Err(PassError::NamespaceTerminating)) => {
             ("settled", Action::requeue(Duration::from_secs(60)))
         }

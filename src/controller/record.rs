@@ -50,9 +50,10 @@ pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassErro
         .map(|record| record.serial)
         .collect();
     pass.context.memory.with(&pass.key, |remembered| {
+        // While a request goes, what is settled tells where to look no more.
         remembered
             .revocations
-            .retain(|serial, _| alive.contains(serial));
+            .retain(|serial, _| alive.contains(serial) || pass.seen.request.deleting.is_some());
         remembered.leftovers.retain(|serial| {
             pass.seen.leftovers.contains(serial) && !ledger::is_settled(&pass.seen, *serial)
         });

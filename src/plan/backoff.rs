@@ -30,7 +30,6 @@ pub fn class(reason: Reason) -> Class {
         | Reason::Undecodable
         | Reason::ProviderNotFound
         | Reason::ProviderTerminating
-        | Reason::NotAllowed
         | Reason::Suspended
         | Reason::TargetNotOwned
         | Reason::TargetImmutable
@@ -44,6 +43,9 @@ pub fn class(reason: Reason) -> Class {
         // A name may lead elsewhere later, and nobody tells.
         | Reason::EndpointRefused => Class::Denied,
         Reason::Forbidden
+        // Where it depends on what the provider says about users and roles; what the grants alone say
+        // is no failure.
+        | Reason::NotAllowed
         | Reason::ScopeRefused
         | Reason::IdentityTaken
         | Reason::NotOffered => Class::Lacking,

@@ -116,12 +116,15 @@ fn rolled_back(seen: &Observed, _: Timestamp) -> Option<Finding> {
     replace(Why::Damaged)
 }
 
+/// The provider does not know it any more, or it was revoked before somebody published it.
 fn refused(seen: &Observed, _: Timestamp) -> Option<Finding> {
-    (seen.probe.refused? == seen.published()?.serial).then_some(())?;
+    let serial = seen.published()?.serial;
+    (seen.probe.refused == Some(serial) || ledger::is_settled(seen, serial)).then_some(())?;
     replace(Why::Refused)
 }
 
-fn leaked(seen: &Observed, _: Timestamp) -> Option<Finding> {
+/// Somebody asked for all older ones to be revoked, which has not been done yet.
+pub(super) fn leaked(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let asked = seen.request.revoke_retiring.as_ref()?;
     seen.published()?;
     (seen.request.traits.revocable && seen.leaked() != Some(asked)).then_some(())?;
@@ -141,7 +144,7 @@ fn asked_differently(seen: &Observed, _: Timestamp) -> Option<Finding> {
     replace(Why::AskedDifferently)
 }
 
-fn expiring(seen: &Observed, now: Timestamp) -> Option<Finding> {
+pub(super) fn expiring(seen: &Observed, now: Timestamp) -> Option<Finding> {
     // A successor would not live longer.
     (!schedule::is_last(seen, seen.published()?)).then_some(())?;
     let due = schedule::renew_at(seen, seen.published()?)?;

@@ -53,11 +53,9 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
         .map(|other| other.serial)
         .collect();
     let current = ledger::records(seen, now);
-    let abandons = |id: Option<&String>| {
-        seen.request.abandon.contains(ledger::EVERYTHING)
-            || id.is_some_and(|id| seen.request.abandon.contains(id))
+    let abandoned = |record: &crate::api::request::CredentialRecord| {
+        ledger::is_abandoned(seen, record.id.as_ref())
     };
-    let abandoned = |record: &crate::api::request::CredentialRecord| abandons(record.id.as_ref());
     serials.extend(
         current
             .iter()
@@ -71,22 +69,25 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
         serials.remove(&published.serial);
     }
     let open = |serial: &u64| !ledger::is_settled(seen, *serial);
-    serials.iter().copied().find(open).or_else(|| {
-        // An attempt that a crash has cut off is known to nobody: look under the next names.
-        let given_up = abandons(None) || current.first().is_some_and(abandoned);
-        if given_up {
-            None
-        } else {
-            further(seen, &serials)
-        }
-    })
+    // An attempt that a crash has cut off is known to nobody: look under the next names.
+    let given_up = ledger::is_abandoned(seen, None) || current.first().is_some_and(abandoned);
+    let further = further(seen, &serials).filter(|_| !given_up);
+    retire::first(seen, serials.iter().copied().filter(open).chain(further))
 }
 
-/// The next name after the last known one that has not been looked at, until one is free.
+/// The next name that has not been looked at: those that were in use once and are known to no ledger
+/// any more, then those after the last one, until one is free.
 fn further(seen: &Observed, known: &BTreeSet<u64>) -> Option<u64> {
-    let published = seen.published().map_or(0, |published| published.serial);
+    let baseline = seen.baseline();
     let last = known.last().copied().unwrap_or(0);
-    let last = last.max(published).max(seen.recorded.serial());
+    let last = last.max(baseline).max(seen.recorded.last());
+    let used = (baseline + 1).max(last.saturating_sub(FURTHER))..=last;
+    let forgotten = used
+        .into_iter()
+        .find(|serial| !known.contains(serial) && !ledger::is_settled(seen, *serial));
+    if forgotten.is_some() {
+        return forgotten;
+    }
     for serial in last + 1..=last + FURTHER {
         match seen.revocations.get(&serial) {
             Some(Revocation::Absent) => return None,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Observed, Revocation, Target};
+use super::{Observed, Revocation, Target, schedule};
 use crate::api::request::{CredentialRecord, CredentialState};
 
 /// What the annotation `abandon` says to give up whatever there is.
@@ -80,7 +80,7 @@ pub fn others(seen: &Observed, now: Timestamp) -> Vec<Other> {
             others.entry(*serial).or_insert_with(|| left(*serial));
         }
     }
-    others.retain(|serial, other| !is_settled(seen, *serial) && !is_abandoned(seen, other));
+    others.retain(|serial, other| !is_settled(seen, *serial) && !is_abandoned(seen, id_of(other)));
     others.into_values().collect()
 }
 
@@ -107,6 +107,12 @@ fn is_leak_unacknowledged(seen: &Observed) -> bool {
     })
 }
 
+/// The highest serial that is not used again, as far as is known.
+pub fn last(seen: &Observed) -> u64 {
+    let taken = seen.taken.last().copied().unwrap_or(0);
+    taken.max(seen.baseline()).max(seen.recorded.last())
+}
+
 /// Whether nothing of a serial has to be revoked any more.
 pub fn is_settled(seen: &Observed, serial: u64) -> bool {
     match seen.revocations.get(&serial) {
@@ -115,9 +121,15 @@ pub fn is_settled(seen: &Observed, serial: u64) -> bool {
     }
 }
 
-fn is_abandoned(seen: &Observed, other: &Other) -> bool {
-    let id = other.record.as_ref().and_then(|record| record.id.as_ref());
-    seen.request.abandon.contains(EVERYTHING)
+fn id_of(other: &Other) -> Option<&String> {
+    other.record.as_ref()?.id.as_ref()
+}
+
+/// Whether the credential with this id is given up knowingly.
+pub fn is_abandoned(seen: &Observed, id: Option<&String>) -> bool {
+    // As long as the request lives, each is given up by its name: a standing word for all of them
+    // would let credentials pile up.
+    (seen.request.abandon.contains(EVERYTHING) && seen.request.deleting.is_some())
         || id.is_some_and(|id| seen.request.abandon.contains(id))
 }
 
@@ -150,7 +162,7 @@ pub fn records(seen: &Observed, now: Timestamp) -> Vec<CredentialRecord> {
         if !known {
             continue;
         }
-        let revoke_after = Some(super::report::whole_millisecond(other.revoke_after));
+        let revoke_after = Some(schedule::whole_millisecond(other.revoke_after));
         let record = match other.record {
             Some(record) => CredentialRecord {
                 state: CredentialState::Retiring,
@@ -170,10 +182,15 @@ pub fn records(seen: &Observed, now: Timestamp) -> Vec<CredentialRecord> {
         records.insert(record.serial, record);
     }
     if let Some(published) = seen.published() {
+        // Whoever may write Secrets may write whose it is; who may write the status is trusted more.
+        let mut recorded = seen.recorded.credentials.iter();
+        let owner = recorded
+            .find(|record| record.serial == published.serial)
+            .and_then(|record| record.owner.clone());
         let record = CredentialRecord {
             serial: published.serial,
             id: published.id.clone(),
-            owner: published.owner.clone(),
+            owner: owner.or_else(|| published.owner.clone()),
             state: CredentialState::Current,
             issued_at: Some(published.issued_at),
             expires_at: published.expires_at,

@@ -143,8 +143,15 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
         // Where nothing has to be done for the Secret, or nothing can be, what was replaced before
         // goes all the same. Somebody who suspends a request wants nothing to happen.
         settled if seen.request.suspended => settled,
+        // What will not be published must not stay alive, held by nobody.
+        Decision::Stop(_) if in_vain(seen) => Decision::Do(Step::Discard),
         settled => retire::due(seen, now).unwrap_or(settled),
     }
+}
+
+/// Whether something is in hand that can be revoked, and no call with it is under way.
+fn in_vain(seen: &Observed) -> bool {
+    seen.in_hand.is_some() && seen.request.traits.revocable && !seen.call_under_way
 }
 
 /// What has to be done so that the Secret holds a credential that works.
@@ -366,6 +373,7 @@ fn back_off(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<
 
 fn urgency(seen: &Observed, now: Timestamp) -> Urgency {
     match seen.published() {
+        Some(_) if checks::leaked(seen, now).is_some() => Urgency::New,
         Some(published) if is_usable(seen, now) => {
             let urgent = schedule::urgent_at(seen, published).is_some_and(|at| at <= now);
             match published.expires_at {
@@ -384,6 +392,7 @@ pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
         published.damage != Damage::Lost
             && !schedule::is_expired(published.expires_at, now)
             && seen.probe.refused != Some(published.serial)
+            && !ledger::is_settled(seen, published.serial)
             && !ledger::is_rolled_back(seen)
     })
 }

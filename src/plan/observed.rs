@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::{
         Reason,
-        request::{CredentialRecord, FailureRecord},
+        request::{CredentialRecord, CredentialState, FailureRecord},
     },
+    plan::backoff,
     secret::SecretData,
 };
 
@@ -40,6 +41,8 @@ pub struct Observed {
     pub outage: bool,
     /// Serials whose names are taken at the provider, or were given up: they are not used again.
     pub taken: BTreeSet<u64>,
+    /// Serials that could not be revoked for a reason of their own, in this round of attempts.
+    pub stuck: BTreeSet<u64>,
     /// Serials of credentials that may exist although nothing holds them.
     pub leftovers: BTreeSet<u64>,
     /// What became of revocations.
@@ -277,6 +280,8 @@ pub enum Damage {
 pub struct Recorded {
     /// The credentials that may be alive.
     pub credentials: Vec<CredentialRecord>,
+    /// The highest serial that was used.
+    pub last_serial: u64,
     /// Whether its conditions say anything yet.
     pub told: bool,
     /// When what was published last expires.
@@ -292,6 +297,11 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// The highest serial that was ever used, as far as is recorded.
+    pub fn last(&self) -> u64 {
+        self.serial().max(self.last_serial)
+    }
+
     /// The highest serial in the ledger.
     pub fn serial(&self) -> u64 {
         let serials = self.credentials.iter().map(|record| record.serial);
@@ -365,13 +375,24 @@ impl Observed {
         }
     }
 
+    /// The serial of the credential that is published, or was until the Secret was lost; 0 when none
+    /// ever was.
+    pub fn baseline(&self) -> u64 {
+        let recorded = self.recorded.credentials.iter();
+        let current = recorded.filter(|record| record.state == CredentialState::Current);
+        match self.published() {
+            Some(published) => published.serial,
+            None => current.map(|record| record.serial).max().unwrap_or(0),
+        }
+    }
+
     /// The serial of the next credential: above all that are known, and none whose name is taken.
     /// What is found under the name of a serial was not published, but it is not certain that it never
     /// will be: another operator may hold it. So it is left alone until the next one is published,
     /// and the number is not used again.
     pub fn next_serial(&self) -> u64 {
         let published = self.published().map_or(0, |published| published.serial);
-        let above = self.recorded.serial().max(published) + 1;
+        let above = self.recorded.last().max(published).saturating_add(1);
         (above..)
             .find(|serial| !self.taken.contains(serial))
             .unwrap_or(above)
@@ -406,14 +427,37 @@ impl Observed {
         self.recorded.failure = Some(record(failure, attempts, self.inputs(), now));
     }
 
-    /// Notes a failed attempt to revoke, in the same way.
-    pub fn fail_to_revoke(&mut self, failure: Failure, now: Timestamp) {
+    /// Notes a failed attempt to revoke, in the same way. Where it says something about that credential
+    /// alone, the others are tried before it is that one's turn again.
+    pub fn fail_to_revoke(&mut self, serial: u64, failure: Failure, now: Timestamp) {
+        let single = failure.reason == Reason::UnexpectedAnswer
+            || backoff::class(failure.reason) == backoff::Class::Lacking;
+        if !single || self.stuck.contains(&serial) {
+            // A new round.
+            self.stuck.clear();
+        }
+        if single {
+            self.stuck.insert(serial);
+        }
         let attempts = self
             .revocation_failure_that_counts()
             .map_or(0, |before| before.attempts)
             .saturating_add(1);
         let inputs = self.access_inputs();
         self.recorded.revocation_failure = Some(record(failure, attempts, inputs, now));
+    }
+
+    /// Notes what became of a revocation.
+    pub fn revoke(&mut self, serial: u64, revocation: Revocation) {
+        self.stuck.remove(&serial);
+        if self.stuck.is_empty() {
+            self.recorded.revocation_failure = None;
+        }
+        self.revocations.insert(serial, revocation);
+        // Not used again: a call to revoke it may be late.
+        self.taken.insert(serial);
+        let baseline = self.baseline();
+        self.taken.retain(|serial| *serial > baseline);
     }
 
     /// Notes that the credential in hand was published.

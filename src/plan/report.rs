@@ -51,6 +51,10 @@ pub fn report(
     }
     what_is_published(&mut status, seen);
     status.credentials = ledger::records(seen, now);
+    status.last_serial = Some(ledger::last(seen)).filter(|last| {
+        let highest = status.credentials.iter().map(|record| record.serial).max();
+        seen.request.traits.revocable && *last > highest.unwrap_or(0)
+    });
     status.rotated = seen.rotated().cloned();
     status.revoked_retiring = seen.leaked().cloned();
     status.failure = match decision {
@@ -66,7 +70,7 @@ pub fn report(
         .filter(|_| failing)
         .cloned();
     (status.next_action, status.next_action_time) = match decision {
-        Decision::Wait(wait) => (wait.next, wait.until.map(whole_millisecond)),
+        Decision::Wait(wait) => (wait.next, wait.until.map(schedule::whole_millisecond)),
         _ => (None, None),
     };
     status.conditions = conditions(seen, decision, old, now);
@@ -130,12 +134,6 @@ fn what_is_published(status: &mut CredentialRequestStatus, seen: &Observed) {
         }
     }
 }
-
-/// People read these times.
-pub(super) fn whole_millisecond(at: Timestamp) -> Timestamp {
-    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
-}
-
 fn events(
     seen: &Observed,
     decision: &Decision,
@@ -146,7 +144,8 @@ fn events(
     let secret = new.secret_name.as_deref().unwrap_or_default();
     let serial = seen.published().map_or(0, |published| published.serial);
     let first = old.credentials.is_empty();
-    let rotated = old.rotated != new.rotated && !first;
+    let asked = old.rotated != new.rotated || old.revoked_retiring != new.revoked_retiring;
+    let rotated = asked && !first;
     if (seen.done.published && rotated) || (first && seen.published().is_some()) {
         let credential = new.credential.as_deref().unwrap_or("credential");
         notes.push(Note {
@@ -162,6 +161,21 @@ fn events(
             reason: "Repaired",
             action: "Repair",
             note: format!("somebody changed Secret {secret}; it was written again"),
+        });
+    }
+    for given_up in old.credentials.iter().filter(|record| {
+        ledger::is_abandoned(seen, record.id.as_ref())
+            && !ledger::is_settled(seen, record.serial)
+            && new.credentials.iter().all(|it| it.serial != record.serial)
+    }) {
+        notes.push(Note {
+            warning: true,
+            reason: "GivenUp",
+            action: "Revoke",
+            note: format!(
+                "the credential with serial {} was given up as its annotation asks, and may be alive at the provider",
+                given_up.serial
+            ),
         });
     }
     for type_ in [

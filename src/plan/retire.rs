@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use super::{
     Access, Decision, Observed, Revocation, Step, Urgency, WaitReason, backoff, checks,
     ledger::{self, Other},
+    refusal, schedule,
 };
 use crate::api::{
     Reason,
-    request::{CredentialState, NextAction},
+    request::{FailureRecord, NextAction},
 };
 
 /// How many credentials of a request are alive at most, unless its expiry forces a third one.
@@ -16,13 +17,29 @@ const MOST_ALIVE: usize = 2;
 
 /// The next step towards revoking what is due, if it can be taken now.
 pub fn due(seen: &Observed, now: Timestamp) -> Option<Decision> {
-    let other = ledger::others(seen, now)
+    let due: Vec<_> = ledger::others(seen, now)
         .into_iter()
-        .find(|other| other.revoke_after <= now && may_go(seen, other, now))?;
-    match steps(seen, other.serial, Urgency::Routine(Timestamp::MAX), now) {
+        .filter(|other| other.revoke_after <= now && may_go(seen, other, now))
+        .map(|other| other.serial)
+        .collect();
+    // After a leak nobody wants to wait for others' routine.
+    let leaked = seen.published().is_some_and(|it| it.leak.is_some());
+    let urgency = if leaked {
+        Urgency::New
+    } else {
+        Urgency::Routine(Timestamp::MAX)
+    };
+    match steps(seen, first(seen, due)?, urgency, now) {
         Decision::Do(step) => Some(Decision::Do(step)),
         _ => None,
     }
+}
+
+/// Which of these serials is tried next: one that could not be revoked keeps no other alive.
+pub(super) fn first(seen: &Observed, serials: impl IntoIterator<Item = u64>) -> Option<u64> {
+    serials
+        .into_iter()
+        .min_by_key(|serial| (seen.stuck.contains(serial), *serial))
 }
 
 /// Whether something is due to be revoked and waits for its turn in the provider's queue.
@@ -49,37 +66,30 @@ pub fn obstacle(seen: &Observed, now: Timestamp) -> Option<(Reason, String)> {
 
 /// When something has to be revoked next, which may be over already.
 pub fn next(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
-    let retry = seen
-        .revocation_failure_that_counts()
-        .map(|failure| backoff::next_revocation(failure, seen, now));
-    let due = ledger::others(seen, now)
+    ledger::others(seen, now)
         .into_iter()
         .filter(|other| may_go(seen, other, now))
-        .map(|other| other.revoke_after)
-        .min()?;
-    match retry {
-        None => Some(due),
-        Some(Some(retry)) => Some(due.max(retry)),
-        // Not before the way to the provider has changed.
-        Some(None) => None,
-    }
+        .filter_map(|other| match failure_of(seen, other.serial) {
+            None => Some(other.revoke_after),
+            // Where there is no retry, not before the way to the provider has changed.
+            Some(failure) => backoff::next_revocation(failure, seen, now)
+                .map(|retry| other.revoke_after.max(retry)),
+        })
+        .min()
 }
 
-/// The serial of the credential that is published, or was until the Secret was lost.
-fn baseline(seen: &Observed) -> u64 {
-    let recorded = seen.recorded.credentials.iter();
-    let current = recorded.filter(|record| record.state == CredentialState::Current);
-    match seen.published() {
-        Some(published) => published.serial,
-        None => current.map(|record| record.serial).max().unwrap_or(0),
-    }
+/// The failed attempt that keeps a serial from being revoked. Where it was about single serials, the
+/// others need not wait for them.
+fn failure_of(seen: &Observed, serial: u64) -> Option<&FailureRecord> {
+    seen.revocation_failure_that_counts()
+        .filter(|_| seen.stuck.is_empty() || seen.stuck.contains(&serial))
 }
 
 /// Whether nothing speaks against revoking a credential when its time has come. What an attempt has
 /// left above the published one stays until that attempt has led to something, or to nothing: by a
 /// write of the Secret it is certain that nobody else publishes it any more.
 fn may_go(seen: &Observed, other: &Other, now: Timestamp) -> bool {
-    if other.serial < baseline(seen) {
+    if other.serial < seen.baseline() {
         return true;
     }
     if seen.in_hand.is_some() || seen.call_under_way {
@@ -91,13 +101,16 @@ fn may_go(seen: &Observed, other: &Other, now: Timestamp) -> bool {
             Reason::QuotaExceeded | Reason::VerificationFailed
         )
     });
-    cornered || checks::first_finding(seen, now).is_none()
+    let stopped = refusal::of_request(seen, now)
+        .or_else(|| refusal::of_target(&seen.target))
+        .or_else(|| refusal::of_gate(seen));
+    cornered || stopped.is_some() || checks::first_finding(seen, now).is_none()
 }
 
 /// The step that a revocation needs next: a look at the Secret, so that what it holds is never
 /// revoked, then the revocation, then the proof of it.
 pub(super) fn steps(seen: &Observed, serial: u64, urgency: Urgency, now: Timestamp) -> Decision {
-    if let Some(wait) = hindrance(seen, now) {
+    if let Some(wait) = hindrance(seen, serial, now) {
         return wait;
     }
     if !seen.looked && seen.request.deleting.is_none() {
@@ -110,7 +123,7 @@ pub(super) fn steps(seen: &Observed, serial: u64, urgency: Urgency, now: Timesta
 }
 
 /// What keeps the operator from asking the provider to revoke something right now.
-fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
+fn hindrance(seen: &Observed, serial: u64, now: Timestamp) -> Option<Decision> {
     match &seen.access {
         Access::Open { .. } => {}
         Access::Checking | Access::Closed { .. } => {
@@ -120,7 +133,7 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
     if seen.call_under_way {
         return Some(Decision::wait(None, None, WaitReason::Call));
     }
-    if let Some(failure) = seen.revocation_failure_that_counts() {
+    if let Some(failure) = failure_of(seen, serial) {
         let retry = backoff::next_revocation(failure, seen, now);
         if retry.is_none_or(|at| at > now) {
             let next = retry.map(|_| NextAction::Revoke);
@@ -135,12 +148,13 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
 
 /// What has to happen before a further credential may be issued, because so many are alive already.
 pub(super) fn crowded(seen: &Observed, why: checks::Why, now: Timestamp) -> Option<Decision> {
-    if why == checks::Why::Expiring {
+    // Whatever asks for it first.
+    if checks::expiring(seen, now).is_some() {
         return None;
     }
     let retiring: Vec<_> = ledger::others(seen, now)
         .into_iter()
-        .filter(|other| other.serial < baseline(seen) && other.record.is_some())
+        .filter(|other| other.serial < seen.baseline() && other.record.is_some())
         .collect();
     let oldest = retiring.first()?;
     // The published one, these, and the new one.
@@ -154,7 +168,14 @@ pub(super) fn crowded(seen: &Observed, why: checks::Why, now: Timestamp) -> Opti
             decision => Some(decision),
         };
     }
-    let until = next(seen, now).filter(|at| *at > now);
+    let renewal = seen
+        .published()
+        .and_then(|published| schedule::renew_at(seen, published));
+    let until = [next(seen, now), renewal]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min();
     Some(Decision::wait(
         until,
         until.map(|_| NextAction::Revoke),

@@ -82,6 +82,11 @@ pub fn next_replacements(
     [renewal, rotation].into_iter().flatten()
 }
 
+/// People read these times.
+pub(super) fn whole_millisecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
 /// The spread of a request, 0 to 999, from its UID. Stable over restarts, and different for
 /// requests that were created together.
 pub fn spread(uid: &str) -> u32 {

@@ -10,7 +10,7 @@ use std::{error::Error, time::Duration};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{
-    Certificate, Method, StatusCode,
+    Method, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
@@ -19,7 +19,10 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::guard::{Guard, GuardedResolver, NotPermitted};
+use super::{
+    certificates,
+    guard::{Guard, GuardedResolver, NotPermitted},
+};
 use crate::{
     api::Reason,
     clock,
@@ -136,7 +139,7 @@ impl HttpClient {
             builder = builder.no_proxy();
         }
         if let Some(pem) = &settings.ca_pem {
-            builder = builder.tls_certs_only(certificates(pem)?);
+            builder = builder.tls_certs_only(certificates::read(pem)?);
         }
         if let Some(guard) = &settings.guard {
             builder = builder.dns_resolver(GuardedResolver(guard.clone()));
@@ -170,6 +173,13 @@ impl HttpClient {
     }
 
     async fn make(&self, call: Call<'_>) -> Result<Answer, Failure> {
+        // A path would lose them, whichever way they are encoded, and lead elsewhere.
+        if call.path.iter().any(|part| ["", ".", ".."].contains(part)) {
+            return Err(failed(
+                Reason::UnexpectedAnswer,
+                "a name or id is empty or only dots, which no path can hold",
+            ));
+        }
         let url = self.url(&call);
         if let Some(guard) = &self.guard
             && !guard.permits_literal(&url)
@@ -331,26 +341,6 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> Failure {
     }
 }
 
-/// Reads PEM certificates.
-///
-/// # Errors
-/// When there is none, or one cannot be read.
-pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Refusal> {
-    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| {
-        Refusal::new(
-            Reason::CABundleInvalid,
-            "the certificates to trust are no PEM certificates",
-        )
-    })?;
-    if certificates.is_empty() {
-        return Err(Refusal::new(
-            Reason::CABundleInvalid,
-            "the certificates to trust hold no PEM certificate",
-        ));
-    }
-    Ok(certificates)
-}
-
 fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let is_json =
@@ -469,29 +459,5 @@ mod tests {
             url.as_str(),
             "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w&flag"
         );
-    }
-
-    #[test]
-    fn what_is_no_certificate_is_refused() {
-        for pem in [
-            "",
-            "nonsense",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        ] {
-            let refused = certificates(pem.as_bytes()).and_then(|_| {
-                HttpClient::new(
-                    &Url::parse("https://h").unwrap(),
-                    HttpSettings {
-                        ca_pem: Some(pem.into()),
-                        ..Default::default()
-                    },
-                )
-            });
-            assert_eq!(
-                refused.err().map(|refusal| refusal.reason),
-                Some(Reason::CABundleInvalid),
-                "{pem:?}"
-            );
-        }
     }
 }

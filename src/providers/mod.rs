@@ -4,6 +4,7 @@
 //! places that have to know about it, all of them below. What a system does not decide: when it is
 //! asked, how often, what becomes of its answers, and how they look in a Secret's metadata.
 
+pub mod certificates;
 pub mod dce;
 pub mod guard;
 pub mod http;
@@ -318,7 +319,7 @@ impl Layout {
                 dce::token::recover(endpoint, found, credential)
             }
             (Layout::Keystone(layout), Ask::Keystone(ask)) => layout
-                .recover(&ask.what, found, credential)
+                .recover(ask.what.kind(), found, credential)
                 .into_iter()
                 .collect(),
             _ => Vec::new(),

@@ -22,14 +22,14 @@ pub struct KeystoneGrant {
     /// request names. A credential with a further role is not issued.
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 255)))]
     pub roles: Vec<String>,
-    /// The users other than the login's own whose access keys may be asked for, which takes a login
-    /// with the role `admin`. None when absent.
+    /// The users that requests for access keys may name. Those of another user than the login's own
+    /// take a login with the role `admin`. When absent, requests name none, and get the login's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub users: Option<Vec<NamePattern>>,
     /// How long a credential may live: the longest `lifetime` of an application credential, the
-    /// longest `renewal.rotateEvery` of an access key, the longest life of a token. A request then
-    /// has to name one. Without limit when absent.
+    /// longest `renewal.rotateEvery` with the overlap of an access key, which requests then have to
+    /// state; the longest life of a token, which Keystone decides. Without limit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lifetime: Option<Duration>,
     /// Whether application credentials may be unrestricted: whoever has one can make further

@@ -2,11 +2,13 @@
 
 mod cases;
 mod delays;
+mod farewell;
 mod lives;
 mod providers;
 mod purity;
 mod reports;
 mod revocation;
+mod stuck;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +71,7 @@ fn fresh() -> Observed {
         queued: None,
         outage: false,
         taken: BTreeSet::new(),
+        stuck: BTreeSet::new(),
         leftovers: BTreeSet::new(),
         revocations: BTreeMap::new(),
         probe: Probe::default(),

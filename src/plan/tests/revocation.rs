@@ -2,19 +2,18 @@
 //! 300 seconds.
 
 use super::{cases::*, *};
-use Decision::{Do, LetGo};
+use Decision::Do;
 use Step::{
-    AddFinalizer, Confirm, Discard, HoldProvider, Issue, Look, Prove, Publish, RemoveFinalizer,
-    Repair, Revoke, Verify,
+    AddFinalizer, Confirm, Discard, HoldProvider, Issue, Look, Prove, Publish, Revoke, Verify,
 };
 use Urgency::{New, Routine};
 
 /// What can wait for ever.
-const LAST: Urgency = Routine(Timestamp::MAX);
+pub(super) const LAST: Urgency = Routine(Timestamp::MAX);
 
 /// With a kind of credential that has to be revoked, and everything written down that comes before
 /// the first one.
-fn revocable(mut seen: Observed) -> Observed {
+pub(super) fn revocable(mut seen: Observed) -> Observed {
     seen.request.traits.revocable = true;
     seen.request.finalizer = true;
     seen.provider_held = true;
@@ -22,7 +21,7 @@ fn revocable(mut seen: Observed) -> Observed {
 }
 
 /// A pair that works until it is revoked.
-fn pair(serial: u64) -> Observed {
+pub(super) fn pair(serial: u64) -> Observed {
     change(revocable(synced()), |seen| {
         seen.target = Target::Ours(Published {
             serial,
@@ -38,40 +37,40 @@ fn pair(serial: u64) -> Observed {
 }
 
 /// The second is published, and the first is retiring until second 300.
-fn overlapping() -> Observed {
+pub(super) fn overlapping() -> Observed {
     change(pair(2), |seen| {
         seen.recorded.credentials.push(retiring(1, 300));
     })
 }
 
-fn looked(seen: Observed) -> Observed {
+pub(super) fn looked(seen: Observed) -> Observed {
     change(seen, |seen| seen.looked = true)
 }
 
-fn told(seen: Observed, serial: u64, revocation: Revocation) -> Observed {
+pub(super) fn told(seen: Observed, serial: u64, revocation: Revocation) -> Observed {
     change(seen, |seen| {
         seen.revocations.insert(serial, revocation);
     })
 }
 
-fn failed_to_revoke(mut seen: Observed, reason: Reason, second: i64) -> Observed {
+pub(super) fn failed_to_revoke(mut seen: Observed, reason: Reason, second: i64) -> Observed {
     let failure = Failure {
         reason,
         message: "it failed".into(),
         retry_after: None,
     };
-    seen.fail_to_revoke(failure, at(second));
+    seen.fail_to_revoke(1, failure, at(second));
     seen
 }
 
-fn closed(login_is_gone: bool) -> Access {
+pub(super) fn closed(login_is_gone: bool) -> Access {
     Access::Closed {
         obstacle: refusal(Reason::LoginSecretNotFound),
         login_is_gone,
     }
 }
 
-fn rotate(seen: Observed) -> Observed {
+pub(super) fn rotate(seen: Observed) -> Observed {
     change(seen, |seen| seen.request.rotate = Some("now".into()))
 }
 
@@ -397,16 +396,16 @@ fn after_a_leak_there_is_no_overlap() {
     };
     check(vec![
         case(
-            "a new one first",
+            "a new one first, ahead of all routine",
             asked(pair(1)),
             10,
-            Exactly(Do(Issue(2, Routine(Timestamp::MAX)))),
+            Exactly(Do(Issue(2, New))),
         ),
         case(
             "then the old one at once",
             replaced(None),
             10,
-            Exactly(Do(Revoke(1, LAST))),
+            Exactly(Do(Revoke(1, New))),
         ),
         case(
             "once: what is replaced later has its overlap again",
@@ -595,185 +594,6 @@ fn what_ends_at_a_time_is_not_renewed_beyond_it() {
             }),
             2000,
             Exactly(Do(Issue(2, Routine(at(3000))))),
-        ),
-    ]);
-}
-
-#[test]
-fn a_request_goes_when_nothing_of_it_is_left() {
-    let going = |seen: Observed| change(seen, |seen| seen.request.deleting = Some(at(1000)));
-    let known_gone =
-        |seen: Observed| told(told(going(seen), 2, Revocation::Gone), 1, Revocation::Gone);
-    let hopeless = |namespace_deleting| {
-        change(going(pair(1)), |seen| {
-            seen.access = closed(true);
-            seen.request.namespace_deleting = namespace_deleting;
-        })
-    };
-    check(vec![
-        case(
-            "what is known is revoked",
-            going(overlapping()),
-            1000,
-            Exactly(Do(Revoke(1, New))),
-        ),
-        case(
-            "and confirmed",
-            told(going(overlapping()), 1, Revocation::Sent),
-            1000,
-            Exactly(Do(Confirm(1, New))),
-        ),
-        case(
-            "also what is published",
-            told(going(overlapping()), 1, Revocation::Gone),
-            1000,
-            Exactly(Do(Revoke(2, New))),
-        ),
-        case(
-            "then it is looked under the next name, for what a crash may have left",
-            known_gone(overlapping()),
-            1000,
-            Exactly(Do(Revoke(3, New))),
-        ),
-        case(
-            "until there is nothing",
-            told(known_gone(overlapping()), 3, Revocation::Absent),
-            1000,
-            Exactly(Do(RemoveFinalizer { given_up: false })),
-        ),
-        case(
-            "what was there is followed by a further look",
-            told(known_gone(overlapping()), 3, Revocation::Gone),
-            1000,
-            Exactly(Do(Revoke(4, New))),
-        ),
-        case(
-            "so is what belongs to somebody else",
-            told(known_gone(overlapping()), 3, Revocation::Foreign),
-            1000,
-            Exactly(Do(Revoke(4, New))),
-        ),
-        case(
-            "nothing was ever recorded: under the first name",
-            going(revocable(fresh())),
-            1000,
-            Exactly(Do(Revoke(1, New))),
-        ),
-        case(
-            "without a finalizer there is nothing to revoke",
-            going(change(pair(1), |seen| seen.request.finalizer = false)),
-            1000,
-            Exactly(LetGo),
-        ),
-        case(
-            "what is published may be newer than the ledger says",
-            going(change(pair(1), |seen| seen.target = Target::Unknown)),
-            1000,
-            Exactly(Do(Look)),
-        ),
-        case(
-            "a call under way is waited for: it may bring another one",
-            going(change(pair(1), |seen| seen.call_under_way = true)),
-            1000,
-            Waits(WaitReason::Call, None, None),
-        ),
-        case(
-            "a suspended request goes all the same",
-            going(change(pair(1), |seen| seen.request.suspended = true)),
-            1000,
-            Exactly(Do(Revoke(1, New))),
-        ),
-        case(
-            "the provider is down: the finalizer stays, and it is tried again",
-            failed_to_revoke(going(pair(1)), Reason::ProviderUnavailable, 1000),
-            1000,
-            Waits(WaitReason::Revocation, Some(1001), Some(NextAction::Revoke)),
-        ),
-        case(
-            "given up knowingly",
-            going(change(pair(1), |seen| {
-                seen.request.abandon.insert("id-1".into());
-            })),
-            1000,
-            Exactly(Do(RemoveFinalizer { given_up: false })),
-        ),
-        case(
-            "or all that there may be",
-            going(change(revocable(fresh()), |seen| {
-                seen.request.abandon.insert("all".into());
-            })),
-            1000,
-            Exactly(Do(RemoveFinalizer { given_up: false })),
-        ),
-        case(
-            "the login is gone, which somebody can bring back",
-            hopeless(false),
-            99_999,
-            Waits(WaitReason::Revocation, None, None),
-        ),
-        case(
-            "unless the namespace is going, too",
-            hopeless(true),
-            1599,
-            Waits(WaitReason::Revocation, Some(1600), None),
-        ),
-        case(
-            "then it is given up after ten minutes",
-            hopeless(true),
-            1600,
-            Exactly(Do(RemoveFinalizer { given_up: true })),
-        ),
-        case(
-            "an outage is no reason to give up",
-            change(hopeless(true), |seen| seen.access = closed(false)),
-            99_999,
-            Waits(WaitReason::Revocation, None, None),
-        ),
-    ]);
-}
-
-#[test]
-fn what_is_retained_stays_and_everything_else_goes() {
-    let retained = |seen: Observed| {
-        change(seen, |seen| {
-            seen.request.deleting = Some(at(1000));
-            seen.request.retain = true;
-        })
-    };
-    check(vec![
-        case(
-            "what was replaced is revoked",
-            retained(overlapping()),
-            1000,
-            Exactly(Do(Revoke(1, New))),
-        ),
-        case(
-            "what is published is not; but what a crash may have left",
-            told(retained(overlapping()), 1, Revocation::Gone),
-            1000,
-            Exactly(Do(Revoke(3, New))),
-        ),
-        case(
-            "then it goes",
-            told(
-                told(retained(overlapping()), 1, Revocation::Gone),
-                3,
-                Revocation::Absent,
-            ),
-            1000,
-            Exactly(Do(RemoveFinalizer { given_up: false })),
-        ),
-        case(
-            "the Secret must not go along",
-            retained(change(pair(1), |seen| {
-                seen.target = Target::Ours(Published {
-                    damage: Damage::Repairable,
-                    expires_at: None,
-                    ..published()
-                });
-            })),
-            1000,
-            Exactly(Do(Repair)),
         ),
     ]);
 }

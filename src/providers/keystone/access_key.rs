@@ -88,9 +88,19 @@ impl Client {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         let mut session = self.permitted_session(turns, ask, permission).await?;
-        let owner = self
+        let mut owner = self
             .permitted_owner(turns, &mut session, ask, permission)
-            .await?;
+            .await;
+        if let Err(failure) = &owner
+            && failure.reason == Reason::NotAllowed
+            && let Some(anew) = self.reconsidered(turns, &session).await?
+        {
+            session = anew;
+            owner = self
+                .permitted_owner(turns, &mut session, ask, permission)
+                .await;
+        }
+        let owner = owner?;
         let project = session
             .project
             .as_ref()
@@ -116,10 +126,7 @@ impl Client {
         match answer.status {
             StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
-            StatusCode::FORBIDDEN if session.delegated => {
-                return Err(failed(Reason::Forbidden, NEEDS_PASSWORD));
-            }
-            _ => return Err(answer::failure(&answer)),
+            _ => return Err(answer::refused(&answer, session.delegated, NEEDS_PASSWORD)),
         }
         let created: Created = answer::read(&answer)?;
         let row = created.credential;
@@ -141,7 +148,7 @@ impl Client {
         let data = SecretData::default()
             .with("AWS_ACCESS_KEY_ID", access)
             .with("AWS_SECRET_ACCESS_KEY", secret.as_str());
-        let data = self.layout.complete(&ask.what, data, &credential);
+        let data = self.layout.complete(ask.what.kind(), data, &credential);
         Ok(Issuance::Issued(Issued { credential, data }))
     }
 
@@ -208,7 +215,7 @@ impl Client {
         };
         let mut session = self.for_project(turns, project).await?;
         let owner = owner.unwrap_or(&session.user.id).to_owned();
-        let shown = match self.show(turns, &mut session, &owner, access).await? {
+        let shown = match self.show(turns, &mut session, access).await? {
             Sight::Shown(shown) => shown,
             Sight::Absent => return Ok(Proof::Refused),
             Sight::Hidden => return Ok(Proof::Impossible),
@@ -263,19 +270,19 @@ impl Client {
             body: Some(&body),
             ..Request::new(Method::POST, &["v3", "s3tokens"])
         };
-        match self.once(turns, session, request).await?.status {
-            StatusCode::OK => Ok(Proof::Given),
+        let answer = self.once(turns, session, request).await?;
+        match answer.status {
+            // Only where Keystone itself says so: this path is one that is often closed.
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND
-                if self.is_alive(turns, session).await? =>
+                if answer::words(&answer).is_some() && self.is_alive(turns, session).await? =>
             {
-                Ok(Proof::Refused)
+                return Ok(Proof::Refused);
             }
-            // What was read back has to do.
-            _ => {
-                self.no_signatures.store(true, Ordering::Relaxed);
-                Ok(Proof::Given)
-            }
+            StatusCode::FORBIDDEN => self.no_signatures.store(true, Ordering::Relaxed),
+            _ => {}
         }
+        // Where there is no answer to it, what was read back has to do.
+        Ok(Proof::Given)
     }
 
     /// Revokes whatever is there by the name of a request and a serial and belongs to the right user.
@@ -292,11 +299,21 @@ impl Client {
         let id = identity::pair_id(&access);
         let mut session = self.any_session(turns, project).await?;
         let own = session.user.id.clone();
-        let owner = holder.owner.unwrap_or(&own);
-        match self.show(turns, &mut session, owner, &access).await? {
+        match self.show(turns, &mut session, &access).await? {
             Sight::Absent => return Ok(Revocation::Absent),
-            Sight::Shown(shown) if shown.user_id == own || shown.user_id == owner => {}
-            Sight::Shown(_) => return Ok(Revocation::Foreign),
+            Sight::Shown(shown) if shown.user_id == own => {}
+            Sight::Shown(shown) => match holder.owner {
+                Some(owner) if owner == shown.user_id => {}
+                // It was issued, and whose it is was written by somebody else.
+                Some(_) => {
+                    return Err(failed(
+                        Reason::Forbidden,
+                        "the access key belongs to another user than what is recorded says; who is sure that it may stay \
+                         names it in the annotation credential-operator.dev/abandon",
+                    ));
+                }
+                None => return Ok(Revocation::Foreign),
+            },
             Sight::Hidden => {
                 if !self.is_listed(turns, &mut session, &own, &id).await? {
                     return hidden(&session, holder.owner);
@@ -328,8 +345,7 @@ impl Client {
         let access = identity::access_key(holder.identity);
         let mut session = self.any_session(turns, project).await?;
         let own = session.user.id.clone();
-        let owner = holder.owner.unwrap_or(&own);
-        let there = match self.show(turns, &mut session, owner, &access).await? {
+        let there = match self.show(turns, &mut session, &access).await? {
             Sight::Absent => false,
             Sight::Shown(_) => true,
             Sight::Hidden => {
@@ -346,14 +362,16 @@ impl Client {
         Ok(())
     }
 
+    /// Asks under the login's own user, whoever the pair belongs to: Keystone looks at the access key
+    /// alone, and a user whom it does not know would make it answer 404.
     async fn show(
         &self,
         turns: &dyn Turns,
         session: &mut Arc<Session>,
-        owner: &str,
         access: &str,
     ) -> Result<Sight, Failure> {
-        let path = ["v3", "users", owner, "credentials", "OS-EC2", access];
+        let own = session.user.id.clone();
+        let path = ["v3", "users", &own, "credentials", "OS-EC2", access];
         let request = Request::new(Method::GET, &path);
         let answer = self.call(turns, session, request).await?;
         match answer.status {

@@ -44,6 +44,16 @@ pub fn unexpected(what: &str) -> Failure {
     failed(Reason::UnexpectedAnswer, format!("{NAME} {what}"))
 }
 
+/// What the refusal of a new credential means. `needs` says what a login with an application credential
+/// is told that may not make any; a full quota is answered with 403 as well.
+pub fn refused(answer: &Answer, delegated: bool, needs: &str) -> Failure {
+    let failure = failure(answer);
+    if delegated && failure.reason == Reason::Forbidden {
+        return failed(Reason::Forbidden, needs);
+    }
+    failure
+}
+
 /// What an answer to a call with a session means that is no success, where it is the same for all
 /// calls. Quotas are answered with 403 (`CredentialLimitExceeded` and
 /// `ApplicationCredentialLimitExceeded` in Keystone's `exception.py`).

@@ -16,7 +16,7 @@ use super::{
     client::Request,
     config::{ApplicationCredential, Ask},
     identity, login,
-    names::Named,
+    names::{Named, is_given_id},
     permit::{self, Bearer},
     session::{self, Session},
 };
@@ -76,21 +76,14 @@ impl Client {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         let mut session = self.permitted_session(turns, ask, permission).await?;
-        let bearer = Bearer {
-            other_user: None,
-            roles: &session.roles,
-        };
-        permit::check(permission, ask, &session, &bearer)?;
-        let roles = asked.roles.as_ref().unwrap_or(&session.roles).clone();
-        // Keystone answers 400 to a role that the login lacks, and 404 to one that does not exist.
-        if let Some(role) = roles.iter().find(|role| !session.roles.contains(role)) {
-            return Err(failed(
-                Reason::Forbidden,
-                format!(
-                    "the provider's login does not have the role {role} in the project, so it cannot pass it on"
-                ),
-            ));
+        let mut roles = permitted_roles(&session, ask, asked, permission);
+        if roles.is_err()
+            && let Some(anew) = self.reconsidered(turns, &session).await?
+        {
+            session = anew;
+            roles = permitted_roles(&session, ask, asked, permission);
         }
+        let roles = roles?;
         let now = clock::now();
         let expires_at = expiry(asked, now);
         let name = identity::application_credential(identity);
@@ -105,20 +98,20 @@ impl Client {
         match answer.status {
             StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
-            StatusCode::FORBIDDEN if session.delegated => {
-                return Err(failed(Reason::Forbidden, NEEDS_UNRESTRICTED));
-            }
             StatusCode::BAD_REQUEST => {
                 return Err(unexpected(
                     "does not accept the application credential (HTTP 400): look at spec.keystone.applicationCredential, \
                      its accessRules above all, and at the clocks of Keystone and of this cluster",
                 ));
             }
-            _ => return Err(answer::failure(&answer)),
+            _ => {
+                let delegated = session.delegated;
+                return Err(answer::refused(&answer, delegated, NEEDS_UNRESTRICTED));
+            }
         }
         let new = answer::read::<Created>(&answer)?.application_credential;
         let project = session.project.as_ref().map(|project| &project.id);
-        if new.name != name || new.project_id.as_ref() != project {
+        if new.name != name || new.project_id.as_ref() != project || !is_given_id(&new.id) {
             return Err(unexpected(
                 "made something else than the application credential that was asked for",
             ));
@@ -143,7 +136,7 @@ impl Client {
         let data = SecretData::default()
             .with("OS_APPLICATION_CREDENTIAL_ID", new.id)
             .with("OS_APPLICATION_CREDENTIAL_SECRET", new.secret.as_str());
-        let data = self.layout.complete(&ask.what, data, &credential);
+        let data = self.layout.complete(ask.what.kind(), data, &credential);
         Ok(Issuance::Issued(Issued { credential, data }))
     }
 
@@ -177,6 +170,10 @@ impl Client {
                 if answer::words(&answer).is_some() =>
             {
                 return Ok(Proof::Refused);
+            }
+            // What refuses here is not Keystone, and says nothing about the provider's login.
+            StatusCode::UNAUTHORIZED => {
+                return Err(unexpected("is not what refuses the application credential"));
             }
             _ => return Err(answer::failure(&answer)),
         }
@@ -264,8 +261,8 @@ impl Client {
         let answer = self.call(turns, session, request).await?;
         match answer.status {
             StatusCode::OK => {}
-            // The user is gone, and what was his with him.
-            StatusCode::NOT_FOUND => return Ok(Vec::new()),
+            // The user is gone, and what was his with him. The login's own cannot be.
+            StatusCode::NOT_FOUND if owner != session.user.id => return Ok(Vec::new()),
             StatusCode::FORBIDDEN => {
                 return Err(failed(
                     Reason::Forbidden,
@@ -292,11 +289,38 @@ impl Client {
     }
 }
 
+/// The roles that a credential gets, if they may be had.
+fn permitted_roles(
+    session: &Session,
+    ask: &Ask,
+    asked: &ApplicationCredential,
+    permission: &Permission,
+) -> Result<Vec<String>, Failure> {
+    let bearer = Bearer {
+        other_user: None,
+        roles: &session.roles,
+    };
+    permit::check(permission, ask, session, &bearer)?;
+    let roles = asked.roles.as_ref().unwrap_or(&session.roles);
+    // Keystone answers 400 to a role that the login lacks, and 404 to one that does not exist.
+    match roles.iter().find(|role| !session.roles.contains(role)) {
+        None => Ok(roles.clone()),
+        Some(role) => Err(failed(
+            Reason::Forbidden,
+            format!(
+                "the provider's login does not have the role {role} in the project, so it cannot pass it on"
+            ),
+        )),
+    }
+}
+
 /// Under whom to look: the login's own user, and the one who is recorded.
 fn owners(session: &Session, recorded: Option<&str>) -> Vec<String> {
     let own = session.user.id.clone();
     match recorded {
-        Some(recorded) if recorded != own => vec![own, recorded.to_owned()],
+        Some(recorded) if recorded != own && is_given_id(recorded) => {
+            vec![own, recorded.to_owned()]
+        }
         _ => vec![own],
     }
 }

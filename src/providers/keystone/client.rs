@@ -9,15 +9,15 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use reqwest::{Method, StatusCode, header::HeaderName};
 use secrecy::SecretString;
 use serde_json::Value;
-use url::Url;
 
 use super::{
     Ask, Layout,
     answer::{NAME, unexpected},
-    config::Config,
+    config::{self, Config},
     login::{self, Login, Scope},
     names::Named,
     permit,
@@ -47,6 +47,9 @@ pub(super) async fn breathe() {
     tokio::time::sleep(BREATH).await;
 }
 
+/// How old a session may be whose roles decide that a credential is refused.
+const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(20);
+
 /// How long a project stays refused for all requests that name it.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
@@ -67,23 +70,11 @@ pub struct Client {
 /// What was refused.
 #[derive(Default)]
 struct Refused {
-    /// The login itself: it is not tried again before it has changed, which makes a new client.
+    /// The login itself: it is not tried again before it has changed, which makes a new client, or
+    /// is tested again.
     login: Option<Failure>,
     /// Projects, until when.
     scopes: HashMap<Scope, (std::time::Instant, Failure)>,
-}
-
-/// The endpoint without `/v3`, which is a part of every path.
-pub fn base(endpoint: &Url) -> Url {
-    let mut base = endpoint.clone();
-    let is_versioned = base.path().trim_end_matches('/').ends_with("/v3");
-    if let Ok(mut segments) = base.path_segments_mut() {
-        segments.pop_if_empty();
-        if is_versioned {
-            segments.pop();
-        }
-    }
-    base
 }
 
 impl Client {
@@ -97,7 +88,7 @@ impl Client {
         values: &LoginValues,
         layout: Layout,
     ) -> Result<Self, Refusal> {
-        let base = base(http.endpoint());
+        let base = config::base(http.endpoint());
         Ok(Client {
             http: http.at(base),
             login: Login::read(config.method, values)?,
@@ -108,11 +99,15 @@ impl Client {
         })
     }
 
-    /// Logs in without a scope, to see whether the login works.
+    /// Logs in without a scope, to see whether the login works. One that was refused is tried anew: a
+    /// lock may have been lifted, or a user enabled.
     ///
     /// # Errors
     /// Those of a login.
     pub async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
+        if self.logging_in.lock().await.login.take().is_some() {
+            self.lock().remove(&Scope::None);
+        }
         self.session(turns, &Scope::None).await.map(drop)
     }
 
@@ -150,6 +145,24 @@ impl Client {
         session.map_err(|failure| permit::scope_refused(permission, &ask.project, failure))
     }
 
+    /// The same anew, when what Keystone said with a session was said a while ago: roles are given and
+    /// taken away meanwhile.
+    ///
+    /// # Errors
+    /// Those of a login.
+    pub async fn reconsidered(
+        &self,
+        turns: &dyn Turns,
+        session: &Arc<Session>,
+    ) -> Result<Option<Arc<Session>>, Failure> {
+        let age = clock::now().duration_since(session.issued_at);
+        if age < BELIEVED_FOR {
+            return Ok(None);
+        }
+        self.forget(session);
+        self.session(turns, &session.scope).await.map(Some)
+    }
+
     /// A session to revoke with: for a project if it can still be entered, otherwise without one.
     ///
     /// # Errors
@@ -176,34 +189,9 @@ impl Client {
         if let Some(session) = self.living(scope) {
             return Ok(session);
         }
-        if let Some(failure) = &refused.login {
-            return Err(failure.clone());
-        }
-        let now = clock::monotonic();
-        refused.scopes.retain(|_, (until, _)| *until > now);
-        if let Some((_, failure)) = refused.scopes.get(scope) {
-            return Err(failure.clone());
-        }
-        match self.log_in(turns, scope).await {
-            Ok(session) => {
-                let session = Arc::new(session);
-                self.lock().insert(scope.clone(), Arc::clone(&session));
-                Ok(session)
-            }
-            Err(failure) => {
-                match failure.reason {
-                    Reason::LoginRefused => refused.login = Some(failure.clone()),
-                    Reason::ScopeRefused => {
-                        let until = now + REFUSED_FOR;
-                        refused
-                            .scopes
-                            .insert(scope.clone(), (until, failure.clone()));
-                    }
-                    _ => {}
-                }
-                Err(failure)
-            }
-        }
+        let session = Arc::new(self.log_in(turns, scope, &mut refused).await?);
+        self.lock().insert(scope.clone(), Arc::clone(&session));
+        Ok(session)
     }
 
     fn living(&self, scope: &Scope) -> Option<Arc<Session>> {
@@ -223,8 +211,9 @@ impl Client {
     /// Those of a login. `ScopeRefused` when the login works but not for this project.
     pub async fn fresh(&self, turns: &dyn Turns, project: &Named) -> Result<Session, Failure> {
         let scope = self.login.scope(project);
-        let _alone = self.logging_in.lock().await;
-        let session = self.log_in(turns, &scope).await?;
+        let mut refused = self.logging_in.lock().await;
+        let session = self.log_in(turns, &scope, &mut refused).await?;
+        drop(refused);
         if let Err(failure) = is_for(&session, project) {
             // Nobody will have it. Should this fail, it expires by itself.
             drop(self.revoke_token(turns, &session.token).await);
@@ -233,7 +222,39 @@ impl Client {
         Ok(session)
     }
 
-    async fn log_in(&self, turns: &dyn Turns, scope: &Scope) -> Result<Session, Failure> {
+    /// Logs in, unless that is known to be refused. Each refused login may help to lock an account, so
+    /// they are all remembered, whoever has asked.
+    async fn log_in(
+        &self,
+        turns: &dyn Turns,
+        scope: &Scope,
+        refused: &mut Refused,
+    ) -> Result<Session, Failure> {
+        if let Some(failure) = &refused.login {
+            return Err(failure.clone());
+        }
+        let now = clock::monotonic();
+        refused.scopes.retain(|_, (until, _)| *until > now);
+        if let Some((_, failure)) = refused.scopes.get(scope) {
+            return Err(failure.clone());
+        }
+        let result = self.try_to_log_in(turns, scope).await;
+        if let Err(failure) = &result {
+            match failure.reason {
+                Reason::LoginRefused => refused.login = Some(failure.clone()),
+                Reason::ScopeRefused => {
+                    let until = now + REFUSED_FOR;
+                    refused
+                        .scopes
+                        .insert(scope.clone(), (until, failure.clone()));
+                }
+                _ => {}
+            }
+        }
+        result
+    }
+
+    async fn try_to_log_in(&self, turns: &dyn Turns, scope: &Scope) -> Result<Session, Failure> {
         let answer = self.post_login(turns, &self.login.body(scope)).await?;
         if answer.status == StatusCode::CREATED {
             return Session::read(&answer, scope, clock::now());
@@ -278,8 +299,8 @@ impl Client {
 
     /// Makes a call with a session. One that is refused is replaced, once: a 401 means that it has
     /// ended before its time, and where the application credential or the project of a session is
-    /// gone, Keystone answers 404 to everything. So a 404 is returned only under a session that was
-    /// seen alive after it.
+    /// gone, Keystone answers 404 to everything. So a 404 is returned only where Keystone itself says
+    /// so, and under a session that was seen alive after it.
     ///
     /// # Errors
     /// Those of any call, and of a login.
@@ -289,7 +310,7 @@ impl Client {
         session: &mut Arc<Session>,
         request: Request<'_>,
     ) -> Result<Answer, Failure> {
-        let answer = self.send(turns, session, &request).await?;
+        let answer = self.asked(turns, session, &request).await?;
         let dead = match answer.status {
             StatusCode::UNAUTHORIZED => true,
             StatusCode::NOT_FOUND => !self.is_alive(turns, session).await?,
@@ -302,7 +323,7 @@ impl Client {
         breathe().await;
         let scope = session.scope.clone();
         *session = self.session(turns, &scope).await?;
-        let answer = self.send(turns, session, &request).await?;
+        let answer = self.asked(turns, session, &request).await?;
         match answer.status {
             StatusCode::UNAUTHORIZED => Err(failed(
                 Reason::ProviderUnavailable,
@@ -314,6 +335,23 @@ impl Client {
             )),
             _ => Ok(answer),
         }
+    }
+
+    /// The answer of Keystone itself. A 404 of what stands before it (a gateway that is being
+    /// reloaded, a filter) would pass for proof that something is gone.
+    async fn asked(
+        &self,
+        turns: &dyn Turns,
+        session: &Session,
+        request: &Request<'_>,
+    ) -> Result<Answer, Failure> {
+        let answer = self.send(turns, session, request).await?;
+        if answer.status == StatusCode::NOT_FOUND && super::answer::words(&answer).is_none() {
+            return Err(unexpected(
+                "is not what answers with HTTP 404 there; look at the endpoint, and at what stands between",
+            ));
+        }
+        Ok(answer)
     }
 
     /// The same without a second try.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::{
     layout::Layout,
@@ -19,7 +20,7 @@ use crate::{
         request::CredentialRequestSpec,
         validate,
     },
-    plan::Refusal,
+    plan::{DEFAULT_OVERLAP, Refusal},
     providers::{LoginKey, Reach},
 };
 
@@ -52,6 +53,19 @@ pub struct Ask {
     pub what: What,
 }
 
+/// The endpoint without `/v3`, which is a part of every path.
+pub fn base(endpoint: &Url) -> Url {
+    let mut base = endpoint.clone();
+    let is_versioned = base.path().trim_end_matches('/').ends_with("/v3");
+    if let Ok(mut segments) = base.path_segments_mut() {
+        segments.pop_if_empty();
+        if is_versioned {
+            segments.pop();
+        }
+    }
+    base
+}
+
 /// A kind of credential, with what there is to say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
@@ -61,6 +75,8 @@ pub enum What {
         user: Option<Named>,
         /// At which age it is replaced.
         rotate_every: Option<SignedDuration>,
+        /// How long it works on after that.
+        overlap: SignedDuration,
     },
     /// An application credential.
     ApplicationCredential(ApplicationCredential),
@@ -154,13 +170,17 @@ pub fn read_ask(spec: &KeystoneCredential, whole: &CredentialRequestSpec) -> Res
                 .as_ref()
                 .map(|user| names::read("spec.keystone.accessKey.user", user))
                 .transpose()?;
-            let rotate_every = whole
-                .renewal
-                .as_ref()
-                .and_then(|renewal| renewal.rotate_every.as_ref());
-            let rotate_every = validate::duration("spec.renewal.rotateEvery", rotate_every)?;
+            let renewal = whole.renewal.clone().unwrap_or_default();
+            let rotate_every =
+                validate::duration("spec.renewal.rotateEvery", renewal.rotate_every.as_ref())?;
+            let overlap = validate::duration("spec.renewal.overlap", renewal.overlap.as_ref())?
+                .unwrap_or(DEFAULT_OVERLAP);
             (
-                What::AccessKey { user, rotate_every },
+                What::AccessKey {
+                    user,
+                    rotate_every,
+                    overlap,
+                },
                 &pair.project,
                 "accessKey",
             )
@@ -226,7 +246,11 @@ pub fn may_allow(grant: &KeystoneGrant, ask: &Ask) -> Result<(), Option<String>>
         Some(longest) => Some(longest.to_signed().map_err(|_| None)?),
     };
     match &ask.what {
-        What::AccessKey { user, rotate_every } => {
+        What::AccessKey {
+            user,
+            rotate_every,
+            overlap,
+        } => {
             if let Some(user) = user
                 && !grant
                     .users
@@ -236,7 +260,13 @@ pub fn may_allow(grant: &KeystoneGrant, ask: &Ask) -> Result<(), Option<String>>
             {
                 return Err(None);
             }
-            limited("spec.renewal.rotateEvery", *rotate_every, longest)
+            let life = rotate_every.map(|every| every.saturating_add(*overlap));
+            match (life, longest) {
+                (Some(life), Some(longest)) if life > longest => Err(Some(format!(
+                    "spec.renewal.rotateEvery and the overlap may be at most {longest:#} together, not {life:#}"
+                ))),
+                _ => limited("spec.renewal.rotateEvery", life, longest),
+            }
         }
         What::ApplicationCredential(credential) => {
             if credential.unrestricted && grant.unrestricted != Some(true) {
@@ -311,9 +341,7 @@ impl Config {
         Layout {
             auth_url: format!(
                 "{}/v3",
-                super::client::base(&reach.endpoint)
-                    .as_str()
-                    .trim_end_matches('/')
+                base(&reach.endpoint).as_str().trim_end_matches('/')
             ),
             region: self.region.clone(),
             s3: s3.map(|s3| {

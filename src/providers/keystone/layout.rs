@@ -3,8 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::config::What;
-use crate::{plan::Credential, secret::SecretData};
+use crate::{api::keystone::KeystoneKind, plan::Credential, secret::SecretData};
 
 /// The keys that hold an access key, its secret, and so on: what cannot be made up again.
 pub const ACCESS_KEY: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
@@ -50,15 +49,20 @@ impl Layout {
 
     /// All keys of a Secret around those that hold the credential itself. The names are those that
     /// clients look for in their environment (python-openstackclient, boto3, AWS CLI).
-    pub fn complete(&self, what: &What, data: SecretData, credential: &Credential) -> SecretData {
-        let data = match what {
-            What::AccessKey { .. } => self.with_s3(data),
+    pub fn complete(
+        &self,
+        kind: KeystoneKind,
+        data: SecretData,
+        credential: &Credential,
+    ) -> SecretData {
+        let data = match kind {
+            KeystoneKind::AccessKey => self.with_s3(data),
             // A key for a project would be taken for a scope, which application credentials must not
             // ask for (Keystone answers 401).
-            What::ApplicationCredential(_) => {
+            KeystoneKind::ApplicationCredential => {
                 self.with_auth(data.with("OS_AUTH_TYPE", "v3applicationcredential"))
             }
-            What::Token => self.with_auth(data.with("OS_AUTH_TYPE", "v3token")),
+            KeystoneKind::Token => self.with_auth(data.with("OS_AUTH_TYPE", "v3token")),
         };
         let data = match &self.ca {
             Some(ca) => data.with("ca.crt", ca.as_str()),
@@ -94,18 +98,18 @@ impl Layout {
     /// All keys again, from those that hold the credential; none when one of them is missing.
     pub fn recover(
         &self,
-        what: &What,
+        kind: KeystoneKind,
         found: &SecretData,
         credential: &Credential,
     ) -> Option<SecretData> {
-        let keys = match what {
-            What::AccessKey { .. } => ACCESS_KEY,
-            What::ApplicationCredential(_) => APPLICATION_CREDENTIAL,
-            What::Token => TOKEN,
+        let keys = match kind {
+            KeystoneKind::AccessKey => ACCESS_KEY,
+            KeystoneKind::ApplicationCredential => APPLICATION_CREDENTIAL,
+            KeystoneKind::Token => TOKEN,
         };
         let kept = keys.iter().try_fold(SecretData::default(), |kept, key| {
             Some(kept.with(key, found.get(key)?))
         })?;
-        Some(self.complete(what, kept, credential))
+        Some(self.complete(kind, kept, credential))
     }
 }

@@ -54,6 +54,22 @@ pub struct EntityDomain {
     pub name: Option<String>,
 }
 
+impl Entity {
+    /// Whether its ids and names are such as can be written down and be part of a path.
+    pub fn is_fit(&self) -> bool {
+        let names = [Some(&self.name), self.domain.name.as_ref()];
+        is_given_id(&self.id)
+            && is_given_id(&self.domain.id)
+            && names.into_iter().flatten().all(|name| is_name(name))
+    }
+}
+
+/// Whether a text can be an id that Keystone gives out. Those that come from directories are freer
+/// than those that it makes up.
+pub fn is_given_id(text: &str) -> bool {
+    is_name(text) && text.len() <= 64 && !text.contains('/') && text != "." && text != ".."
+}
+
 /// Reads how a project or user is named.
 ///
 /// # Errors

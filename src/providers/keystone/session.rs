@@ -9,7 +9,7 @@ use super::{
     login::Scope,
     names::Entity,
 };
-use crate::{plan::Failure, providers::http::Answer};
+use crate::{api::keystone::is_name, plan::Failure, providers::http::Answer};
 
 /// A token and what it stands for.
 pub struct Session {
@@ -55,6 +55,17 @@ struct Role {
     name: String,
 }
 
+impl Token {
+    /// Whether what goes into paths, annotations and messages is fit for that.
+    fn check(&self) -> Result<(), Failure> {
+        let entities = [Some(&self.user), self.project.as_ref()];
+        let fit = entities.into_iter().flatten().all(Entity::is_fit)
+            && self.roles.iter().all(|role| is_name(&role.name));
+        fit.then_some(())
+            .ok_or_else(|| unexpected("answers to a login with ids or names that it never gives"))
+    }
+}
+
 /// A token that has no life worth mentioning left when it comes.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
 
@@ -70,6 +81,7 @@ impl Session {
             .header("x-subject-token")
             .ok_or_else(|| unexpected("answers to a login without a token"))?;
         let token_body = body.token;
+        token_body.check()?;
         let expires_at = time(&token_body.expires_at)
             .ok_or_else(|| unexpected("does not say when a token ends"))?;
         // Its clock may be ahead of this one: the life that it states counts from now on. Where it is
@@ -82,6 +94,9 @@ impl Session {
                 "answers with a token that has expired already; check the clocks of Keystone and of this cluster",
             ));
         }
+        // Keystone states them in any order; what is said of them must not change with it.
+        let mut roles: Vec<_> = token_body.roles.into_iter().map(|role| role.name).collect();
+        roles.sort();
         Ok(Session {
             token,
             scope: scope.clone(),
@@ -91,7 +106,7 @@ impl Session {
                 .any(|method| method == "application_credential"),
             user: token_body.user,
             project: token_body.project,
-            roles: token_body.roles.into_iter().map(|role| role.name).collect(),
+            roles,
             issued_at: received,
             expires_at,
         })

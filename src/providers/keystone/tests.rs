@@ -532,8 +532,20 @@ fn limits_are_told_by_the_words_of_a_request() {
             "spec.renewal.rotateEvery has to be set",
         ),
         (
-            may(&day, pair.clone(), json!({"rotateEvery": "25h"})),
-            "rotateEvery may be at most",
+            may(
+                &day,
+                pair.clone(),
+                json!({"rotateEvery": "24h", "overlap": "1h"}),
+            ),
+            "rotateEvery and the overlap may be at most 24h together, not 25h",
+        ),
+        (
+            may(
+                &day,
+                pair.clone(),
+                json!({"rotateEvery": "23h", "overlap": "1000h"}),
+            ),
+            "together",
         ),
         (
             may(
@@ -559,7 +571,8 @@ fn limits_are_told_by_the_words_of_a_request() {
         may(&day, app(&[("lifetime", json!("24h"))]), none.clone()),
         Ok(())
     );
-    assert_eq!(may(&day, pair, json!({"rotateEvery": "24h"})), Ok(()));
+    let day_in_all = json!({"rotateEvery": "23h", "overlap": "1h"});
+    assert_eq!(may(&day, pair, day_in_all), Ok(()));
     let unrestricted = granting(|grant| grant.unrestricted = Some(true));
     assert_eq!(
         may(
@@ -596,6 +609,7 @@ fn what_is_asked_of_keystone_is_told_apart_and_what_is_local_is_not() {
     rotating.what = What::AccessKey {
         user: None,
         rotate_every: Some(SignedDuration::from_hours(1)),
+        overlap: SignedDuration::from_mins(15),
     };
     assert_eq!(
         first.digest(),
@@ -720,7 +734,7 @@ fn a_damaged_secret_is_recovered_where_the_credential_itself_is_whole() {
     let own = SecretData::default()
         .with("OS_APPLICATION_CREDENTIAL_ID", "i")
         .with("OS_APPLICATION_CREDENTIAL_SECRET", "s");
-    let whole = layout.complete(&ask.what, own.clone(), &credential);
+    let whole = layout.complete(ask.what.kind(), own.clone(), &credential);
     let keys: Vec<_> = whole.keys().collect();
     assert_eq!(
         keys,
@@ -735,7 +749,11 @@ fn a_damaged_secret_is_recovered_where_the_credential_itself_is_whole() {
             "expiry",
         ]
     );
-    assert!(layout.recover(&ask.what, &own, &credential) == Some(whole));
+    assert!(layout.recover(ask.what.kind(), &own, &credential) == Some(whole));
     let lost = SecretData::default().with("OS_APPLICATION_CREDENTIAL_ID", "i");
-    assert!(layout.recover(&ask.what, &lost, &credential).is_none());
+    assert!(
+        layout
+            .recover(ask.what.kind(), &lost, &credential)
+            .is_none()
+    );
 }

@@ -69,7 +69,7 @@ impl Client {
                 ),
             None => data,
         };
-        let data = self.layout.complete(&ask.what, data, &credential);
+        let data = self.layout.complete(ask.what.kind(), data, &credential);
         Issued { credential, data }
     }
 

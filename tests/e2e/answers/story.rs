@@ -101,7 +101,7 @@ pub async fn play(stage: &Stage, dce: &DceSimulator, row: Row) {
         "{}",
         message_of(&request, "Ready")
     );
-    let acts = if matches!(row.pause, Pause::HalfAnHour) {
+    let acts = if matches!(row.pause, Pause::HalfAnHour | Pause::Patient) {
         "Stalled"
     } else {
         "Reconciling"
