@@ -28,7 +28,7 @@ pub struct ProviderLabel {
 pub struct CallLabel {
     /// Kind, namespace and name.
     pub provider: String,
-    /// What was called for: `login`, `issue` or `verify`.
+    /// What was called for: `login`, `issue`, `verify`, `revoke` or `confirm`.
     pub operation: &'static str,
     /// `Success`, or the reason of the failure.
     pub outcome: &'static str,
@@ -44,7 +44,7 @@ pub struct ReasonLabel {
 /// An outcome of a pass, as a label.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PassLabel {
-    /// `settled`, `conflict`, `error`, `timeout` or `panic`.
+    /// `settled`, `conflict`, `error`, `timeout`, `undecodable` or `panic`.
     pub outcome: &'static str,
 }
 
@@ -83,7 +83,7 @@ pub const REFERENCE: &[(&str, &str, &str)] = &[
     (
         "credential_operator_left_behind_credentials_total",
         "counter",
-        "Credentials that were issued, never published, and could not be revoked; tokens among them expire by themselves.",
+        "Credentials that were given up, or thrown away without being revoked: they may be alive. Tokens among them expire by themselves.",
     ),
     (
         "credential_operator_passes_total",

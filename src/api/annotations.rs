@@ -12,7 +12,8 @@ pub const ROTATE: &str = "credential-operator.dev/rotate";
 pub const REVOKE_RETIRING: &str = "credential-operator.dev/revoke-retiring";
 
 /// On a `CredentialRequest`, set by people: the ids of credentials, separated by spaces, that are
-/// given up knowingly: they are not revoked, and nobody waits for them.
+/// given up knowingly: they are not revoked, and nobody waits for them. For a request that is being
+/// deleted also `all`, whatever there may be.
 pub const ABANDON: &str = "credential-operator.dev/abandon";
 
 /// On a Secret that exists already, set by whoever owns it: the name of the `CredentialRequest` in

@@ -61,7 +61,7 @@ reasons! {
     /// The request is being deleted, and its credentials are being revoked.
     Revoking => "Nothing to do; what keeps it waiting, if anything does, is in the message.",
     /// No grant of the provider allows what the request asks for.
-    NotAllowed => "The cluster operator adds a grant to the provider's spec.allow, or the request asks for less.",
+    NotAllowed => "The cluster operator adds a grant to the provider's spec.allow, or the request asks for less. Where it depends on roles at the provider, it is tried again by itself, ever more rarely.",
     /// The Secret exists and does not belong to the request.
     TargetNotOwned => "Choose another spec.secret.name, remove the Secret, or let its owner consent with the annotation credential-operator.dev/adopt-by.",
     /// The Secret is marked immutable and cannot be written.
@@ -87,7 +87,7 @@ reasons! {
     /// The login works.
     LoginWorks => "Nothing to do.",
     /// The provider refused the login.
-    LoginRefused => "Correct the login Secret; it is picked up at once. Until then it is tried about every half hour, so that no account gets locked.",
+    LoginRefused => "Correct the login Secret; it is picked up at once. Until then it is tried about every half hour and no more often, so that no account gets locked.",
     /// The login works, but not for what the request names.
     ScopeRefused => "Correct the project that the request names, or give the login a role in it.",
     /// Credentials by the names that are derived for the request exist and belong to somebody else.

@@ -117,6 +117,22 @@ fn missing(key: &RequestKey, provider: &ProviderKey) -> Refusal {
     }
 }
 
+/// Why nothing can be revoked, for a request that never got anything and may have nothing: anybody can
+/// write the operator's finalizer, and who may not use a cluster provider is told nothing about it.
+pub(super) fn untold(access: Access, key: &RequestKey, provider: &ProviderKey) -> Access {
+    match access {
+        Access::Closed { login_is_gone, .. }
+            if provider.kind == ProviderKind::ClusterCredentialProvider =>
+        {
+            Access::Closed {
+                obstacle: not_allowed(key, provider),
+                login_is_gone,
+            }
+        }
+        access => access,
+    }
+}
+
 fn not_allowed(key: &RequestKey, provider: &ProviderKey) -> Refusal {
     Refusal::new(
         Reason::NotAllowed,

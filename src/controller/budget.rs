@@ -31,6 +31,9 @@ use crate::{
 const KEPT: Duration = Duration::from_secs(10);
 /// How long a call waits for its turn before it is given up: whoever has a place keeps others out.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// How long after its permit was given the first call may be made without waiting for a turn: it may
+/// have to wait for a login.
+const PREPAID_FOR: Duration = Duration::from_millis(100);
 /// So many calls in a row without an answer open the breaker.
 const OUTAGES: u32 = 5;
 /// For how long it opens at most; a second at first, and twice as long each time.
@@ -68,6 +71,8 @@ pub struct Permit {
     budget: Arc<Budget>,
     /// The first call was accounted for when the permit was given.
     prepaid: AtomicBool,
+    /// When that was.
+    granted: Instant,
 }
 
 /// For the few calls that belong to no request: they wait for the rate alone.
@@ -144,6 +149,7 @@ impl Budget {
             Ok(Permit {
                 budget: Arc::clone(self),
                 prepaid: AtomicBool::new(true),
+                granted: now,
             })
         } else {
             self.advance();
@@ -365,7 +371,9 @@ impl Inner {
 impl Turns for Permit {
     fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
         Box::pin(async {
-            if self.prepaid.swap(false, Ordering::Relaxed) {
+            // Not for a call that is made later than the turn it was given.
+            let in_time = self.granted.elapsed() < PREPAID_FOR;
+            if self.prepaid.swap(false, Ordering::Relaxed) && in_time {
                 return self.budget.led();
             }
             self.budget.turn().await

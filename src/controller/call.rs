@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{
     budget::Permit,
+    key::RequestKey,
     memory::{CallState, Came},
     observe::Pass,
 };
@@ -53,11 +54,7 @@ pub(super) async fn call<F>(
     };
     let call = call(Arc::clone(&permit));
     let context = Arc::clone(&pass.context);
-    let (key, provider, uid) = (
-        pass.key.clone(),
-        pass.provider.clone(),
-        pass.owner.uid.clone(),
-    );
+    let (key, provider) = (pass.key.clone(), pass.provider.clone());
     let inputs = match &pass.seen.access {
         Access::Open { inputs } => inputs.clone(),
         Access::Checking | Access::Closed { .. } => String::new(),
@@ -65,7 +62,16 @@ pub(super) async fn call<F>(
     context
         .memory
         .with(&key, |remembered| remembered.call = CallState::UnderWay);
-    let (back, mut came) = oneshot::channel();
+    let (back, came) = oneshot::channel();
+    let unnoticed = Unnoticed {
+        context: Arc::clone(&context),
+        key,
+        uid: pass.owner.uid.clone(),
+    };
+    let mut awaited = Awaited {
+        came,
+        unnoticed: unnoticed.clone(),
+    };
     tokio::spawn(async move {
         let came = AssertUnwindSafe(call)
             .catch_unwind()
@@ -80,27 +86,17 @@ pub(super) async fn call<F>(
         // Where nobody waits any more, the next pass takes it.
         if let Err((came, permit)) = back.send((came, permit)) {
             drop(permit);
-            let same = context.memory.with_known(&key, |remembered| {
-                // Another request may have come under the same name.
-                let same = remembered.uid == uid;
-                if same {
-                    remembered.call = CallState::Back(Box::new(came));
-                }
-                same
-            });
-            if same == Some(true) {
-                context.wakes.request(&key);
-            }
+            unnoticed.keep(came);
         }
     });
-    let in_time = tokio::time::timeout(PATIENCE, &mut came).await;
+    let in_time = tokio::time::timeout(PATIENCE, &mut awaited.came).await;
     let came = match in_time {
         Ok(Ok(came)) => Some(came),
         Ok(Err(_)) => None,
         // From here on the call cannot hand its result over any more; unless it just has.
         Err(_) => {
-            came.close();
-            came.try_recv().ok()
+            awaited.came.close();
+            awaited.came.try_recv().ok()
         }
     };
     match came {
@@ -113,6 +109,46 @@ pub(super) async fn call<F>(
             pass.take(came);
         }
         None => pass.seen.call_under_way = true,
+    }
+}
+
+/// Where a call's result is kept that no pass has waited for.
+#[derive(Clone)]
+struct Unnoticed {
+    context: Arc<super::context::Context>,
+    key: RequestKey,
+    uid: String,
+}
+
+impl Unnoticed {
+    fn keep(&self, came: Came) {
+        let same = self.context.memory.with_known(&self.key, |remembered| {
+            // Another request may have come under the same name.
+            let same = remembered.uid == self.uid;
+            if same {
+                remembered.call = CallState::Back(Box::new(came));
+            }
+            same
+        });
+        if same == Some(true) {
+            self.context.wakes.request(&self.key);
+        }
+    }
+}
+
+/// A result that a pass waits for. The pass may be given up right after it came.
+struct Awaited {
+    came: oneshot::Receiver<(Came, Arc<Permit>)>,
+    unnoticed: Unnoticed,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.came.close();
+        if let Ok((came, permit)) = self.came.try_recv() {
+            drop(permit);
+            self.unnoticed.keep(came);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 
 use super::{
-    admission::{Admission, gate, gone},
+    admission::{Admission, gate, gone, untold},
     context::Context,
     facts::{facts, recorded},
     key::{ProviderKey, RequestKey},
@@ -103,6 +103,11 @@ impl Pass {
         let (access, revoking) = match &link {
             Some(link) => link.access(),
             None => (gone(&provider), None),
+        };
+        let access = if was_served || permission.is_some() {
+            access
+        } else {
+            untold(access, &key, &provider)
         };
         let mut facts = facts(&request, &uid, &ask, kind);
         facts.namespace_deleting = context.namespaces.is_going(&key.namespace);

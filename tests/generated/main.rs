@@ -114,7 +114,7 @@ fn the_api_reference_is_that_of_the_code() {
 #[test]
 fn the_list_of_reasons_is_that_of_the_code() {
     let mut text = format!(
-        "# Reasons\n\n{NOTE}Every condition, event and failure metric carries one of these and no other.\n\n\
+        "# Reasons\n\n{NOTE}Every condition, warning event and failure metric carries one of these and no other, but for the event `GivenUp`.\n\n\
          | reason | meaning | way out |\n|---|---|---|\n"
     );
     for reason in Reason::ALL {

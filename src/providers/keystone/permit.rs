@@ -67,7 +67,7 @@ pub fn check(
             Some(role) => {
                 surplus = surplus.or(Some(format!(
                     "the credential would carry role {role}, which is not among the grant's roles; every credential carries \
-                     the roles that the login has in the project"
+                     the roles that its user has in the project"
                 )));
             }
         }
