@@ -460,4 +460,29 @@ mod tests {
             "https://host/prefix/a/b%2F..%2Fc%20d?k=v%26w&flag"
         );
     }
+
+    #[tokio::test]
+    async fn a_segment_that_a_path_would_lose_is_refused_before_anything_is_sent() {
+        /// Takes no turn.
+        struct Free;
+        impl Turns for Free {
+            fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
+                Box::pin(std::future::ready(Ok(())))
+            }
+            fn answered(&self, _: bool) {}
+        }
+        let nobody = Url::parse("http://127.0.0.1:1/").unwrap();
+        let client = HttpClient::new(&nobody, HttpSettings::default()).unwrap();
+        for (part, expected) in [
+            ("..", Reason::UnexpectedAnswer),
+            (".", Reason::UnexpectedAnswer),
+            ("", Reason::UnexpectedAnswer),
+            ("...", Reason::ProviderUnavailable),
+        ] {
+            let path = ["v3", part];
+            let call = Call::new(Method::GET, &path);
+            let refused = client.send(&Free, call).await.err();
+            assert_eq!(refused.map(|it| it.reason), Some(expected), "{part:?}");
+        }
+    }
 }

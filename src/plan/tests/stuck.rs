@@ -225,6 +225,15 @@ fn what_is_issued_in_vain_does_not_stay_alive() {
             Exactly(Do(Revoke(1, LAST))),
         ),
         case(
+            "also where the grant was withdrawn",
+            change(left(), |seen| {
+                seen.target = Target::Absent;
+                seen.gate = Gate::Refused(refusal(Reason::ProviderTerminating));
+            }),
+            1,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+        case(
             "and the request stands where it stood",
             told(left(), 1, Revocation::Gone),
             1,
@@ -261,6 +270,29 @@ fn what_was_revoked_before_somebody_published_it_is_replaced() {
             Waits(WaitReason::Rest, None, None),
         ),
     ]);
+}
+
+#[test]
+fn what_the_status_says_of_an_owner_counts_more_than_what_the_secret_says() {
+    let owned = |recorded: Option<&str>| {
+        let seen = change(pair(2), |seen| {
+            seen.target = Target::Ours(Published {
+                serial: 2,
+                owner: Some("by the Secret".into()),
+                ..published()
+            });
+            seen.recorded.credentials = vec![CredentialRecord {
+                owner: recorded.map(str::to_owned),
+                ..current(2)
+            }];
+        });
+        ledger::records(&seen, at(10))[0].owner.clone()
+    };
+    assert_eq!(
+        owned(Some("by the status")).as_deref(),
+        Some("by the status")
+    );
+    assert_eq!(owned(None).as_deref(), Some("by the Secret"));
 }
 
 #[test]
