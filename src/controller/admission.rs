@@ -163,7 +163,7 @@ fn allowed(
             _ => false,
         };
         if here {
-            match System::may_allow(grant, ask) {
+            match ask.may_be_allowed_by(grant) {
                 Ok(()) => grants.push(grant.clone()),
                 Err(words) => limit = limit.or(words),
             }

@@ -5,13 +5,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Config, TokenAsk, jwt::Claims, token};
+use super::{Ask, Config, TokenAsk, jwt::Claims, token};
 use crate::{
     api::Reason,
     clock,
     plan::{Failure, Proof, Refusal},
     providers::{
-        Issued, LoginValues,
+        Identity, Issuance, Issued, LoginValues, Permission, driver,
         http::{Answer, Call, HttpClient, Turns, failed},
     },
     secret::SecretData,
@@ -42,7 +42,7 @@ impl Client {
     /// # Errors
     /// `LoginInvalid` when one of the two cannot be a key.
     pub fn new(config: &Config, http: HttpClient, login: &LoginValues) -> Result<Self, Refusal> {
-        let [ak, sk] = config.login_keys();
+        let [ak, sk] = config.pair();
         let [ak, sk] = [&ak, &sk].map(|key| (key, login.expect(&key.key)));
         for (key, value) in [&ak, &sk] {
             let value = value.expose_secret();
@@ -64,17 +64,6 @@ impl Client {
             ak: ak.1,
             sk: sk.1,
         })
-    }
-
-    /// Asks for a token of the shortest life and forgets it: DCE has no other way to try an AK/SK
-    /// pair.
-    ///
-    /// # Errors
-    /// As [`Self::issue_token`].
-    pub async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
-        self.issue_token(turns, &TokenAsk { cycle: 1 })
-            .await
-            .map(drop)
     }
 
     /// `GET token?ak=&sk=&cycle=`. `cycle` is always sent: before 0.13 it was required.
@@ -126,6 +115,42 @@ impl Client {
 
     fn endpoint(&self) -> &Url {
         self.http.endpoint()
+    }
+}
+
+impl driver::Client for Client {
+    type Ask = Ask;
+
+    /// Asks for a token of the shortest life and forgets it: DCE has no other way to try an AK/SK
+    /// pair.
+    async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
+        self.issue_token(turns, &TokenAsk { cycle: 1 })
+            .await
+            .map(drop)
+    }
+
+    async fn issue(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        _permission: &Permission,
+        _identity: &Identity,
+    ) -> Result<Issuance, Failure> {
+        match ask {
+            Ask::Token(ask) => self.issue_token(turns, ask).await.map(Issuance::Issued),
+        }
+    }
+
+    async fn verify(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        _owner: Option<&str>,
+        data: &SecretData,
+    ) -> Result<Proof, Failure> {
+        match ask {
+            Ask::Token(_) => self.verify_token(turns, data).await,
+        }
     }
 }
 

@@ -2,16 +2,18 @@
 
 use url::Url;
 
+use super::{Client, Layout};
 use crate::{
     api::{
         Reason,
         dce::{
             DEFAULT_CYCLE, DceCredential, DceGrant, DceKeyPair, DceKind, DceProvider, MAX_CYCLE,
         },
+        provider::Grant,
         validate,
     },
     plan::Refusal,
-    providers::{Ask, LoginKey, Reach},
+    providers::{LoginKey, LoginValues, Reach, driver, http::HttpClient},
 };
 
 /// How the login Secret is read.
@@ -19,6 +21,13 @@ use crate::{
 pub struct Config {
     ak_key: String,
     sk_key: String,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A token.
+    Token(TokenAsk),
 }
 
 /// A token, with its lifetime in days.
@@ -84,7 +93,7 @@ pub fn read_ask(spec: &DceCredential) -> Result<Ask, Refusal> {
     };
     let cycle = token.cycle.unwrap_or(DEFAULT_CYCLE);
     if (1..=MAX_CYCLE).contains(&cycle) {
-        Ok(Ask::DceToken(TokenAsk { cycle }))
+        Ok(Ask::Token(TokenAsk { cycle }))
     } else {
         Err(Refusal::new(
             Reason::InvalidSpec,
@@ -95,11 +104,7 @@ pub fn read_ask(spec: &DceCredential) -> Result<Ask, Refusal> {
     }
 }
 
-/// Whether a grant allows what is asked for.
-///
-/// # Errors
-/// With words about the limit that is exceeded.
-pub fn allows(grant: &DceGrant, ask: &TokenAsk) -> Result<(), Option<String>> {
+fn allows(grant: &DceGrant, ask: &TokenAsk) -> Result<(), Option<String>> {
     if !grant.kinds.contains(&DceKind::Token) {
         return Err(None);
     }
@@ -114,9 +119,49 @@ pub fn allows(grant: &DceGrant, ask: &TokenAsk) -> Result<(), Option<String>> {
     }
 }
 
+impl driver::Ask for Ask {
+    fn digest(&self) -> String {
+        match self {
+            Ask::Token(ask) => format!("dce.token/{}", ask.cycle),
+        }
+    }
+
+    fn may_be_allowed_by(&self, grant: &Grant) -> Result<(), Option<String>> {
+        let grant = grant.dce.as_ref().ok_or(None)?;
+        match self {
+            Ask::Token(ask) => allows(grant, ask),
+        }
+    }
+}
+
+impl driver::Config for Config {
+    type Ask = Ask;
+    type Layout = Layout;
+    type Client = Client;
+
+    fn login_keys(&self) -> Vec<LoginKey> {
+        self.pair().into()
+    }
+
+    fn layout(&self, reach: &Reach, _ca_pem: Option<&[u8]>) -> Layout {
+        Layout {
+            endpoint: reach.endpoint.clone(),
+        }
+    }
+
+    fn connect(
+        &self,
+        http: HttpClient,
+        login: &LoginValues,
+        _layout: Layout,
+    ) -> Result<Client, Refusal> {
+        Client::new(self, http, login)
+    }
+}
+
 impl Config {
-    /// The keys of the login Secret.
-    pub fn login_keys(&self) -> [LoginKey; 2] {
+    /// The keys of AK and SK in the login Secret.
+    pub fn pair(&self) -> [LoginKey; 2] {
         [
             LoginKey {
                 field: "spec.dce.auth.keyPair.akKey",

@@ -9,7 +9,8 @@ pub mod jwt;
 pub mod token;
 
 pub use client::Client;
-pub use config::{Config, TokenAsk};
+pub use config::{Ask, Config, TokenAsk};
+pub use token::Layout;
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::jwt::Claims;
+use super::{Ask, jwt::Claims};
 use crate::{
     api::Reason,
     plan::{Credential, Failure},
-    providers::{Issued, http::failed},
+    providers::{Issued, driver, http::failed},
     secret::SecretData,
 };
 
@@ -96,6 +96,28 @@ pub fn data(token: &str, endpoint: &Url, credential: &Credential) -> SecretData 
     match credential.expires_at {
         Some(at) => data.with("expiry", at.to_string()),
         None => data,
+    }
+}
+
+/// What each Secret has beside the credential.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Where DCE is.
+    pub endpoint: Url,
+}
+
+impl driver::Layout for Layout {
+    type Ask = Ask;
+
+    /// The endpoint of a provider cannot be changed.
+    fn digest(&self) -> Option<String> {
+        None
+    }
+
+    fn recover(&self, ask: &Ask, found: &SecretData, credential: &Credential) -> Vec<SecretData> {
+        match ask {
+            Ask::Token(_) => recover(&self.endpoint, found, credential),
+        }
     }
 }
 

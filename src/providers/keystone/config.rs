@@ -1,14 +1,9 @@
 //! What a provider and a request say about Keystone, checked.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{
-    layout::Layout,
-    names::{self, Named},
-};
+use super::names::{self, Named};
 use crate::{
     api::{
         Reason,
@@ -21,7 +16,7 @@ use crate::{
         validate,
     },
     plan::{DEFAULT_OVERLAP, Refusal},
-    providers::{LoginKey, Reach},
+    providers::Reach,
 };
 
 /// What a provider declares, apart from how its server is reached.
@@ -30,9 +25,9 @@ pub struct Config {
     /// How the operator logs in.
     pub method: Method,
     /// The region of the catalog.
-    region: Option<String>,
+    pub(super) region: Option<String>,
     /// Where access keys are used.
-    s3: Option<S3>,
+    pub(super) s3: Option<S3>,
 }
 
 /// How the operator logs in.
@@ -312,47 +307,6 @@ fn invalid(field: &str, what: &str) -> Refusal {
     Refusal::new(Reason::InvalidSpec, format!("{field}: {what}"))
 }
 
-impl Config {
-    /// The keys of the login Secret, those that may be missing included.
-    pub fn login_keys(&self) -> Vec<LoginKey> {
-        let key = |key: &str, required| LoginKey {
-            field: match self.method {
-                Method::Password => "spec.keystone.auth.password",
-                Method::ApplicationCredential => "spec.keystone.auth.applicationCredential",
-            },
-            key: key.to_owned(),
-            required,
-        };
-        match self.method {
-            Method::Password => vec![
-                key("password", true),
-                key("user-id", false),
-                key("username", false),
-                key("domain", false),
-                key("domain-id", false),
-            ],
-            Method::ApplicationCredential => vec![key("id", true), key("secret", true)],
-        }
-    }
-
-    /// What the provider adds to each Secret.
-    pub fn layout(&self, reach: &Reach, ca_pem: Option<&[u8]>) -> Layout {
-        let s3 = self.s3.as_ref();
-        Layout {
-            auth_url: format!(
-                "{}/v3",
-                base(&reach.endpoint).as_str().trim_end_matches('/')
-            ),
-            region: self.region.clone(),
-            s3: s3.map(|s3| {
-                let endpoint = s3.endpoint.trim_end_matches('/').to_owned();
-                (endpoint, s3.region.clone())
-            }),
-            ca: ca_pem.map(|pem| String::from_utf8_lossy(pem).into_owned()),
-        }
-    }
-}
-
 impl What {
     /// The kind of credential.
     pub fn kind(&self) -> KeystoneKind {
@@ -361,48 +315,5 @@ impl What {
             What::ApplicationCredential(_) => KeystoneKind::ApplicationCredential,
             What::Token => KeystoneKind::Token,
         }
-    }
-}
-
-impl Ask {
-    /// A digest of what is asked of Keystone. How often a pair is rotated is not asked of it.
-    pub fn digest(&self) -> String {
-        #[derive(Serialize)]
-        struct Asked<'a> {
-            project: &'a Named,
-            user: Option<&'a Named>,
-            roles: Option<&'a Vec<String>>,
-            lifetime: Option<String>,
-            ends: Option<Timestamp>,
-            access_rules: Option<&'a Vec<AccessRule>>,
-            unrestricted: bool,
-        }
-        let mut asked = Asked {
-            project: &self.project,
-            user: None,
-            roles: None,
-            lifetime: None,
-            ends: None,
-            access_rules: None,
-            unrestricted: false,
-        };
-        match &self.what {
-            What::AccessKey { user, .. } => asked.user = user.as_ref(),
-            What::ApplicationCredential(credential) => {
-                asked.roles = credential.roles.as_ref();
-                asked.lifetime = credential.lifetime.map(|life| life.to_string());
-                asked.ends = credential.ends;
-                asked.access_rules = credential.access_rules.as_ref();
-                asked.unrestricted = credential.unrestricted;
-            }
-            What::Token => {}
-        }
-        // Strings, numbers and lists of them can always be written.
-        let text = serde_json::to_string(&asked).unwrap_or_default();
-        Sha256::digest(text)
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
     }
 }

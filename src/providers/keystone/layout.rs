@@ -1,8 +1,6 @@
 //! What stands in a Secret beside the credential itself: where it is used, and how clients reach
 //! that.
 
-use sha2::{Digest, Sha256};
-
 use crate::{api::keystone::KeystoneKind, plan::Credential, secret::SecretData};
 
 /// The keys that hold an access key, its secret, and so on: what cannot be made up again.
@@ -38,15 +36,6 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// A digest, to notice a change by.
-    pub fn digest(&self) -> String {
-        Sha256::digest(format!("{self:?}"))
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-
     /// All keys of a Secret around those that hold the credential itself. The names are those that
     /// clients look for in their environment (python-openstackclient, boto3, AWS CLI).
     pub fn complete(
@@ -96,7 +85,7 @@ impl Layout {
     }
 
     /// All keys again, from those that hold the credential; none when one of them is missing.
-    pub fn recover(
+    pub fn recovered(
         &self,
         kind: KeystoneKind,
         found: &SecretData,

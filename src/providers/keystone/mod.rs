@@ -8,6 +8,7 @@ mod answer;
 pub mod application_credential;
 pub mod client;
 pub mod config;
+mod driver;
 pub mod identity;
 pub mod layout;
 pub mod login;

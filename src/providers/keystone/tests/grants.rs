@@ -1,6 +1,7 @@
 //! What a request may ask for, and what a grant makes of it.
 
 use super::*;
+use crate::providers::driver::Ask as _;
 
 fn pattern(name: &str) -> NamePattern {
     NamePattern {
@@ -142,7 +143,7 @@ fn limits_are_told_by_the_words_of_a_request() {
         }))
         .unwrap();
         let ask = crate::providers::Ask::read(&spec).unwrap();
-        System::may_allow(&permission.grants[0], &ask)
+        ask.may_be_allowed_by(&permission.grants[0])
     };
     let none = json!({});
     let day = granting(|grant| grant.max_lifetime = Some("24h".into()));
@@ -383,11 +384,11 @@ fn a_damaged_secret_is_recovered_where_the_credential_itself_is_whole() {
             "expiry",
         ]
     );
-    assert!(layout.recover(ask.what.kind(), &own, &credential) == Some(whole));
+    assert!(layout.recovered(ask.what.kind(), &own, &credential) == Some(whole));
     let lost = SecretData::default().with("OS_APPLICATION_CREDENTIAL_ID", "i");
     assert!(
         layout
-            .recover(ask.what.kind(), &lost, &credential)
+            .recovered(ask.what.kind(), &lost, &credential)
             .is_none()
     );
 }
