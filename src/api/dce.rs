@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     endpoint::{HAS_FORM, HAS_NO_QUERY, HAS_NO_USER, HAS_SCHEME, IS_ABSOLUTE, STAYS, Tls},
     reference::{SECRET_KEY, SecretRef},
+    types::Duration,
 };
 
 /// How to reach a DaoCloud Enterprise 5.0.
@@ -41,12 +42,34 @@ pub struct DceProvider {
     pub auth: DceAuth,
 }
 
-/// What the operator logs in to DCE with.
+/// What the operator logs in to DCE with: exactly one way, which decides what it can issue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.keyPair) != has(self.accessKey)").message("state either keyPair, for tokens (ghippo before 0.14), or accessKey, for access keys (ghippo 0.14 and later)"),
+)]
 pub struct DceAuth {
-    /// An AK/SK pair, from DCE's Platform Settings page.
-    pub key_pair: DceKeyPair,
+    /// An AK/SK pair, from the page Platform Settings of a DCE with ghippo before 0.14. Issues tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_pair: Option<DceKeyPair>,
+    /// An access key, from the page Access Keys of a DCE with ghippo 0.14 or later. Issues access keys
+    /// of the same user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<DceAccessKeyLogin>,
+}
+
+/// An access key in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceAccessKeyLogin {
+    /// The Secret; it must carry the annotation `credential-operator.dev/login-for` with this
+    /// provider's endpoint.
+    pub secret_ref: SecretRef,
+    /// The key in it that holds the access key; `token` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = SECRET_KEY)]
+    pub key: Option<String>,
 }
 
 /// An AK/SK pair in a Secret.
@@ -79,6 +102,10 @@ pub struct DceGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "cycle_schema")]
     pub max_cycle: Option<u16>,
+    /// The longest `lifetime` of an access key, which requests then have to state. Without limit when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lifetime: Option<Duration>,
 }
 
 /// A kind of credential at DCE.
@@ -87,19 +114,36 @@ pub struct DceGrant {
 pub enum DceKind {
     /// A token, issued for an AK/SK pair.
     Token,
+    /// An access key.
+    AccessKey,
 }
 
 /// A credential of DCE: exactly one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.token)").message("name the kind of credential: token: {}"),
+    validation = Rule::new("has(self.token) != has(self.accessKey)").message("name the kind of credential, exactly one of: token, accessKey; token: {} is enough"),
+    validation = Rule::new("has(self.token) == has(oldSelf.token)").message("the kind of credential cannot be changed; create another request"),
 )]
 pub struct DceCredential {
     /// A token for DCE's OpenAPI. The Secret gets the keys `token`, `authorization` (a ready value
     /// for the `Authorization` header), `endpoint` and `expiry` (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<DceToken>,
+    /// An access key, which is itself the bearer token. The Secret gets the keys `token`,
+    /// `authorization`, `endpoint` and, where it expires, `expiry`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<DceAccessKey>,
+}
+
+/// An access key of the login's own user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DceAccessKey {
+    /// How long it lives, such as `720h`; at least a minute, as DCE counts in minutes. It is renewed
+    /// before that. It never expires when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Duration>,
 }
 
 /// A token for DCE's OpenAPI.

@@ -74,9 +74,13 @@ provider_kind!(
     #[x_kube(
         validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
         validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || has(self.dce.auth.keyPair.secretRef.namespace)")
+        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair) || has(self.dce.auth.keyPair.secretRef.namespace)")
             .message("required in a ClusterCredentialProvider")
             .field_path(".dce.auth.keyPair.secretRef.namespace")
+            .reason(Reason::FieldValueRequired),
+        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.accessKey) || has(self.dce.auth.accessKey.secretRef.namespace)")
+            .message("required in a ClusterCredentialProvider")
+            .field_path(".dce.auth.accessKey.secretRef.namespace")
             .reason(Reason::FieldValueRequired),
         validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || has(self.dce.tls.caBundleSecretRef.namespace)")
             .message("required in a ClusterCredentialProvider")
@@ -124,9 +128,12 @@ provider_kind!(
     #[x_kube(
         validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
         validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair.secretRef.namespace)")
+        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair) || !has(self.dce.auth.keyPair.secretRef.namespace)")
             .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
             .field_path(".dce.auth.keyPair.secretRef.namespace"),
+        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.accessKey) || !has(self.dce.auth.accessKey.secretRef.namespace)")
+            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
+            .field_path(".dce.auth.accessKey.secretRef.namespace"),
         validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || !has(self.dce.tls.caBundleSecretRef.namespace)")
             .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
             .field_path(".dce.tls.caBundleSecretRef.namespace"),

@@ -110,7 +110,8 @@ pub struct Renewal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Duration>,
     /// Prove the published credential again this often, and replace it when the provider does not
-    /// know it any more. Never when absent.
+    /// know it any more. When absent: never for what is made for the request; every `15m` for what is
+    /// only read at the provider, where somebody may change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_every: Option<Duration>,
 }

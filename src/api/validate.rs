@@ -215,6 +215,10 @@ fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
             "name at least one kind",
         ));
     }
+    duration(
+        &format!("{field}.dce.maxLifetime"),
+        dce.max_lifetime.as_ref(),
+    )?;
     within(
         &format!("{field}.dce.maxCycle"),
         dce.max_cycle.map(i32::from),

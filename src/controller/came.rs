@@ -108,9 +108,16 @@ impl Pass {
         }
     }
 
-    /// What became of a proof of the published credential. That it could not be had is no news: it is
-    /// due again after `verifyEvery`.
+    /// What became of a proof of the published credential. That it could not be had is no news for what
+    /// was made for the request, and due again after `verifyEvery`; what was only read may be another
+    /// one by now.
     fn probed(&mut self, serial: u64, result: Result<Proof, Failure>) {
+        if self.seen.request.traits.fetched {
+            match result {
+                Err(failure) => return self.fail(failure),
+                Ok(_) => self.seen.recorded.failure = None,
+            }
+        }
         self.seen.probe.at = Some(clock::now());
         match result {
             Ok(Proof::Refused) => {

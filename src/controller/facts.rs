@@ -4,7 +4,7 @@ use kube::ResourceExt;
 
 use crate::{
     api::{CredentialRequest, REVOKE_FINALIZER, annotations, request::DeletionPolicy, validate},
-    plan::{DEFAULT_OVERLAP, Recorded, Refusal, Request, Wanted, schedule},
+    plan::{DEFAULT_OVERLAP, DEFAULT_REREAD, Recorded, Refusal, Request, Wanted, schedule},
     providers::{Ask, Kind},
 };
 
@@ -36,7 +36,11 @@ pub(super) fn facts(
             verify_every: validate::duration(
                 "spec.renewal.verifyEvery",
                 renewal.verify_every.as_ref(),
-            )?,
+            )?
+            .or_else(|| {
+                kind.is_some_and(|kind| kind.traits().fetched)
+                    .then_some(DEFAULT_REREAD)
+            }),
             ends: ask.ends(),
         })
     });

@@ -31,6 +31,8 @@ use checks::{Finding, Remedy};
 
 /// How long a replaced credential goes on working when the request does not say.
 pub const DEFAULT_OVERLAP: SignedDuration = SignedDuration::from_mins(15);
+/// How often what is read at the provider is read again when a request does not say.
+pub const DEFAULT_REREAD: SignedDuration = SignedDuration::from_mins(15);
 
 /// What to do next for one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -304,6 +306,8 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
                 Some(Decision::Wait(wait)) if wait.reason == WaitReason::Budget => {
                     Decision::Wait(wait)
                 }
+                // It may be another one by now.
+                Some(decision) if seen.request.traits.fetched => decision,
                 // Nothing is wrong as far as anybody knows: that the provider cannot be asked is no
                 // news. Whatever lets it be asked again wakes the request.
                 Some(_) => rest(seen, now),

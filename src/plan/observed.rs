@@ -108,6 +108,9 @@ pub struct Traits {
     /// The published one is revoked when the request is gone, if that is still possible then; it
     /// expires soon anyway.
     pub parting: bool,
+    /// It is read at the provider and not made there, so that it can change behind our back: it is read
+    /// again every now and then, and published where it is another one by then.
+    pub fetched: bool,
 }
 
 /// What a request asks for.

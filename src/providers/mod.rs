@@ -96,6 +96,13 @@ pub struct Identity {
     pub name: String,
 }
 
+impl Identity {
+    /// The name of what is made, where a system lets one choose a name.
+    pub fn label(&self) -> String {
+        format!("credential-operator-{}-{}", self.uid, self.serial)
+    }
+}
+
 /// A credential to be revoked: by what it is known, and whose it should be.
 pub struct Holder<'a> {
     /// By what it is known.

@@ -75,6 +75,8 @@ pub enum Layout {
 pub enum Kind {
     /// A token of DaoCloud Enterprise 5.0.
     DceToken,
+    /// An access key of DaoCloud Enterprise 5.0.
+    DceAccessKey,
     /// A pair of access key and secret key of OpenStack Keystone.
     KeystoneAccessKey,
     /// An application credential of OpenStack Keystone.
@@ -221,6 +223,7 @@ impl Kind {
     /// All kinds.
     pub const ALL: &'static [Kind] = &[
         Kind::DceToken,
+        Kind::DceAccessKey,
         Kind::KeystoneAccessKey,
         Kind::KeystoneApplicationCredential,
         Kind::KeystoneToken,
@@ -234,6 +237,10 @@ impl Kind {
             (
                 dce.is_some_and(|asked| asked.token.is_some()),
                 Kind::DceToken,
+            ),
+            (
+                dce.is_some_and(|asked| asked.access_key.is_some()),
+                Kind::DceAccessKey,
             ),
             (
                 keystone.is_some_and(|asked| asked.access_key.is_some()),
@@ -256,6 +263,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::DceToken => "dce.token",
+            Kind::DceAccessKey => "dce.accessKey",
             Kind::KeystoneAccessKey => "keystone.accessKey",
             Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
             Kind::KeystoneToken => "keystone.token",
@@ -266,13 +274,15 @@ impl Kind {
     pub fn traits(self) -> Traits {
         match self {
             Kind::DceToken => Traits::default(),
-            Kind::KeystoneAccessKey | Kind::KeystoneApplicationCredential => Traits {
-                revocable: true,
-                parting: false,
-            },
+            Kind::DceAccessKey | Kind::KeystoneAccessKey | Kind::KeystoneApplicationCredential => {
+                Traits {
+                    revocable: true,
+                    ..Traits::default()
+                }
+            }
             Kind::KeystoneToken => Traits {
-                revocable: false,
                 parting: true,
+                ..Traits::default()
             },
         }
     }

@@ -29,6 +29,7 @@ fn grant() -> Grant {
         dce: Some(DceGrant {
             kinds: vec![DceKind::Token],
             max_cycle: Some(30),
+            max_lifetime: None,
         }),
         keystone: None,
     }
@@ -51,7 +52,11 @@ fn selecting(operator: &str, values: Option<&[&str]>) -> Grant {
 
 fn granting(kinds: Vec<DceKind>, max_cycle: Option<u16>) -> Grant {
     Grant {
-        dce: Some(DceGrant { kinds, max_cycle }),
+        dce: Some(DceGrant {
+            kinds,
+            max_cycle,
+            max_lifetime: None,
+        }),
         ..grant()
     }
 }
@@ -71,11 +76,12 @@ fn good() -> ProviderSpec {
                 insecure_skip_verify: None,
             }),
             auth: DceAuth {
-                key_pair: DceKeyPair {
+                key_pair: Some(DceKeyPair {
                     secret_ref: secret("login"),
                     ak_key: Some("ak".into()),
                     sk_key: None,
-                },
+                }),
+                access_key: None,
             },
         }),
         keystone: None,
@@ -92,7 +98,7 @@ fn dce(change: impl FnOnce(&mut DceProvider)) -> ProviderSpec {
 }
 
 fn key_pair(change: impl FnOnce(&mut DceKeyPair)) -> ProviderSpec {
-    dce(|dce| change(&mut dce.auth.key_pair))
+    dce(|dce| change(dce.auth.key_pair.as_mut().unwrap()))
 }
 
 fn ca(change: impl FnOnce(&mut CaBundleRef)) -> ProviderSpec {

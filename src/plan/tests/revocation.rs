@@ -533,6 +533,67 @@ fn a_credential_is_proven_again_when_the_request_says_so() {
 }
 
 #[test]
+fn what_is_only_read_at_the_provider_is_read_again_and_says_so_when_it_cannot_be() {
+    let read = |seen: Observed| {
+        change(looked(seen), |seen| {
+            seen.request.traits.fetched = true;
+            wanted(seen).verify_every = Some(SignedDuration::from_secs(100));
+            seen.probe.at = Some(at(130));
+        })
+    };
+    let fetched = || {
+        read(change(synced(), |seen| {
+            seen.target = Target::Ours(Published {
+                expires_at: None,
+                ..published()
+            });
+        }))
+    };
+    check(vec![
+        case(
+            "when it is due",
+            fetched(),
+            200,
+            Exactly(Do(Prove(Routine(Timestamp::MAX)))),
+        ),
+        case(
+            "it is another one by now",
+            change(fetched(), |seen| seen.probe.refused = Some(1)),
+            150,
+            Exactly(Do(Issue(2, New))),
+        ),
+        case(
+            "the provider cannot be asked",
+            change(fetched(), |seen| seen.gate = not_ready()),
+            200,
+            Waits(WaitReason::Provider, None, None),
+        ),
+        case(
+            "or does not let it be read any more",
+            with_failure(fetched(), Reason::Forbidden, 200),
+            201,
+            Waits(WaitReason::Retry, Some(230), Some(NextAction::Retry)),
+        ),
+    ]);
+    let seen = with_failure(fetched(), Reason::Forbidden, 200);
+    let now = at(201);
+    let report = report::report(
+        &seen,
+        &plan(&seen, now),
+        &crate::api::CredentialRequestStatus::default(),
+        now,
+    );
+    let status = report.unwrap().status;
+    let of = |type_: &str| {
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|it| it.type_ == type_).unwrap();
+        (found.status.clone(), found.reason.clone())
+    };
+    assert_eq!(of("Ready").0, "True", "the last good one stays");
+    assert_eq!(of("RenewalFailing"), ("True".into(), "Forbidden".into()));
+}
+
+#[test]
 fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
     let look = |seen: &Observed, second| {
         let now = at(second);

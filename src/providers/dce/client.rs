@@ -5,29 +5,44 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Ask, Config, TokenAsk, jwt::Claims, token};
+use super::{Ask, Config, TokenAsk, access_key, jwt::Claims, token};
 use crate::{
     api::Reason,
     clock,
-    plan::{Failure, Proof, Refusal},
+    plan::{Failure, Proof, Refusal, Revocation},
     providers::{
-        Identity, Issuance, Issued, LoginValues, Permission, driver,
+        Holder, Identity, Issuance, Issued, Kind, LoginValues, Permission, crossed,
+        driver::{self, Config as _},
         http::{Answer, Call, HttpClient, Turns, failed},
     },
     secret::SecretData,
 };
 
 /// The path that all calls share (DCE documentation, request example).
-const API: [&str; 3] = ["apis", "ghippo.io", "v1alpha1"];
+pub(super) const API: [&str; 3] = ["apis", "ghippo.io", "v1alpha1"];
 
 /// The longest AK or SK that is believed. Real ones are UUIDs.
 const LONGEST_KEY: usize = 1024;
+/// The longest access key that is believed. They are JWTs.
+const LONGEST_TOKEN: usize = 8 * 1024;
 
-/// Talks to one DCE with one AK/SK pair.
+/// Talks to one DCE with one login.
 pub struct Client {
-    http: HttpClient,
-    ak: SecretString,
-    sk: SecretString,
+    pub(super) http: HttpClient,
+    pub(super) login: Login,
+}
+
+/// What the operator logs in with.
+pub(super) enum Login {
+    /// Before ghippo 0.14.
+    KeyPair {
+        /// The AK.
+        ak: SecretString,
+        /// The SK.
+        sk: SecretString,
+    },
+    /// From 0.14 on: a bearer token.
+    AccessKey(SecretString),
 }
 
 /// The part of `GET current-user` that matters (DCE's OpenAPI, `ghippo`).
@@ -37,33 +52,39 @@ struct CurrentUser {
 }
 
 impl Client {
-    /// A client; `login` holds AK and SK.
+    /// A client; `login` holds AK and SK, or the access key.
     ///
     /// # Errors
-    /// `LoginInvalid` when one of the two cannot be a key.
+    /// `LoginInvalid` when one of them cannot be a key.
     pub fn new(config: &Config, http: HttpClient, login: &LoginValues) -> Result<Self, Refusal> {
-        let [ak, sk] = config.pair();
-        let [ak, sk] = [&ak, &sk].map(|key| (key, login.expect(&key.key)));
-        for (key, value) in [&ak, &sk] {
+        let longest = match config {
+            Config::KeyPair(..) => LONGEST_KEY,
+            Config::AccessKey(_) => LONGEST_TOKEN,
+        };
+        for key in config.login_keys() {
+            let value = login.expect(&key.key);
             let value = value.expose_secret();
             let plausible = !value.is_empty()
-                && value.len() <= LONGEST_KEY
+                && value.len() <= longest
                 && value.chars().all(|char| char.is_ascii_graphic());
             if !plausible {
                 return Err(Refusal::new(
                     Reason::LoginInvalid,
                     format!(
-                        "the value under key {} ({}) is empty, longer than {LONGEST_KEY} bytes, or has characters that no key has",
+                        "the value under key {} ({}) is empty, longer than {longest} bytes, or has characters that no key has",
                         key.key, key.field
                     ),
                 ));
             }
         }
-        Ok(Client {
-            http,
-            ak: ak.1,
-            sk: sk.1,
-        })
+        let login = match config {
+            Config::KeyPair(ak, sk) => Login::KeyPair {
+                ak: login.expect(ak),
+                sk: login.expect(sk),
+            },
+            Config::AccessKey(key) => Login::AccessKey(login.expect(key)),
+        };
+        Ok(Client { http, login })
     }
 
     /// `GET token?ak=&sk=&cycle=`. `cycle` is always sent: before 0.13 it was required.
@@ -71,11 +92,18 @@ impl Client {
     /// # Errors
     /// `LoginRefused`, `NotOffered` where DCE has no such endpoint, and those of any call.
     pub async fn issue_token(&self, turns: &dyn Turns, ask: &TokenAsk) -> Result<Issued, Failure> {
+        let Login::KeyPair { ak, sk } = &self.login else {
+            return Err(failed(
+                Reason::NotOffered,
+                "tokens take a login with an AK/SK pair (spec.dce.auth.keyPair); with an access key, ask for access keys \
+                 (spec.dce.accessKey)",
+            ));
+        };
         let cycle = ask.cycle.to_string();
         let call = Call {
             query: &[
-                ("ak", self.ak.expose_secret()),
-                ("sk", self.sk.expose_secret()),
+                ("ak", ak.expose_secret()),
+                ("sk", sk.expose_secret()),
                 ("cycle", &cycle),
             ],
             ..Call::new(Method::GET, &[API[0], API[1], API[2], "token"])
@@ -113,7 +141,34 @@ impl Client {
         }
     }
 
-    fn endpoint(&self) -> &Url {
+    /// `GET current-user` with an access key: whose it is.
+    ///
+    /// # Errors
+    /// Those of any call; `LoginRefused`.
+    pub(super) async fn user(
+        &self,
+        turns: &dyn Turns,
+        key: &SecretString,
+    ) -> Result<String, Failure> {
+        let call = Call {
+            bearer: Some(key.expose_secret()),
+            ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
+        };
+        let answer = self.http.send(turns, call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(access_key::refused(&answer));
+        }
+        let user: Option<CurrentUser> = serde_json::from_slice(&answer.body).ok();
+        let name = user.and_then(|user| token::name(user.username.as_ref()));
+        name.ok_or_else(|| {
+            failed(
+                Reason::UnexpectedAnswer,
+                "DCE does not say whose the login is; check the endpoint",
+            )
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> &Url {
         self.http.endpoint()
     }
 }
@@ -121,12 +176,16 @@ impl Client {
 impl driver::Client for Client {
     type Ask = Ask;
 
-    /// Asks for a token of the shortest life and forgets it: DCE has no other way to try an AK/SK
-    /// pair.
+    /// With an AK/SK pair, asks for a token of the shortest life and forgets it: DCE has no other way to
+    /// try one.
     async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
-        self.issue_token(turns, &TokenAsk { cycle: 1 })
-            .await
-            .map(drop)
+        match &self.login {
+            Login::KeyPair { .. } => self
+                .issue_token(turns, &TokenAsk { cycle: 1 })
+                .await
+                .map(drop),
+            Login::AccessKey(key) => self.user(turns, key).await.map(drop),
+        }
     }
 
     async fn issue(
@@ -134,10 +193,11 @@ impl driver::Client for Client {
         turns: &dyn Turns,
         ask: &Ask,
         _permission: &Permission,
-        _identity: &Identity,
+        identity: &Identity,
     ) -> Result<Issuance, Failure> {
         match ask {
             Ask::Token(ask) => self.issue_token(turns, ask).await.map(Issuance::Issued),
+            Ask::AccessKey(ask) => self.issue_access_key(turns, ask, identity).await,
         }
     }
 
@@ -149,7 +209,33 @@ impl driver::Client for Client {
         data: &SecretData,
     ) -> Result<Proof, Failure> {
         match ask {
-            Ask::Token(_) => self.verify_token(turns, data).await,
+            Ask::Token(_) | Ask::AccessKey(_) => self.verify_token(turns, data).await,
+        }
+    }
+
+    async fn revoke(
+        &self,
+        turns: &dyn Turns,
+        kind: Kind,
+        _ask: Option<&Ask>,
+        holder: &Holder<'_>,
+    ) -> Result<Revocation, Failure> {
+        match kind {
+            Kind::DceAccessKey => self.revoke_access_key(turns, holder).await,
+            _ => Err(crossed()),
+        }
+    }
+
+    async fn confirm(
+        &self,
+        turns: &dyn Turns,
+        kind: Kind,
+        _ask: Option<&Ask>,
+        holder: &Holder<'_>,
+    ) -> Result<(), Failure> {
+        match kind {
+            Kind::DceAccessKey => self.confirm_access_key(turns, holder).await,
+            _ => Err(crossed()),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! DaoCloud Enterprise 5.0, module `ghippo`.
 //!
 //! Before 0.14 an AK/SK pair is exchanged for a token (DCE documentation, "Access key", section
-//! "Generate token based on key pair"). See the `README.md` in this folder.
+//! "Generate token based on key pair"); from 0.14 on an access key is itself the bearer token. See the `README.md` in this folder.
 
+pub mod access_key;
 pub mod client;
 pub mod config;
 pub mod jwt;

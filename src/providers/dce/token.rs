@@ -20,7 +20,7 @@ struct TokenAnswer {
 }
 
 /// Names from a provider go into status and annotations only when they look like names.
-fn name(text: Option<&String>) -> Option<String> {
+pub fn name(text: Option<&String>) -> Option<String> {
     text.filter(|text| {
         !text.is_empty()
             && text.len() <= 128
@@ -116,7 +116,7 @@ impl driver::Layout for Layout {
 
     fn recover(&self, ask: &Ask, found: &SecretData, credential: &Credential) -> Vec<SecretData> {
         match ask {
-            Ask::Token(_) => recover(&self.endpoint, found, credential),
+            Ask::Token(_) | Ask::AccessKey(_) => recover(&self.endpoint, found, credential),
         }
     }
 }

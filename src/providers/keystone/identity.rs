@@ -26,7 +26,7 @@ pub fn pair_id(access_key: &str) -> String {
 
 /// The name of an application credential. Names are unique for each user.
 pub fn application_credential(identity: &Identity) -> String {
-    format!("credential-operator-{}-{}", identity.uid, identity.serial)
+    identity.label()
 }
 
 /// What people at Keystone are told about what was made for a request.

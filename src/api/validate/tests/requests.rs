@@ -28,6 +28,7 @@ fn asking(dce: Option<DceCredential>) -> CredentialRequestSpec {
 fn for_days(cycle: Option<u16>) -> CredentialRequestSpec {
     asking(Some(DceCredential {
         token: Some(DceToken { cycle }),
+        access_key: None,
     }))
 }
 
@@ -45,7 +46,10 @@ fn a_bad_request_is_refused_with_the_field() {
     for days in [None, Some(1), Some(365)] {
         assert!(Ask::read(&for_days(days)).is_ok(), "{days:?}");
     }
-    let no_kind = asking(Some(DceCredential { token: None }));
+    let no_kind = asking(Some(DceCredential {
+        token: None,
+        access_key: None,
+    }));
     is_refused("no kind", Ask::read(&no_kind), "spec.dce", "token: {}");
     let refusal = Ask::read(&asking(None)).unwrap_err();
     assert_eq!(refusal.reason, Reason::InvalidSpec);

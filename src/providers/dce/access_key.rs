@@ -1,0 +1,286 @@
+//! Access keys of ghippo 0.14 and later, which are themselves bearer tokens (DCE's OpenAPI, `ghippo`,
+//! the paths `accesstoken` and `accesstokens` of `current-user`).
+//!
+//! DCE makes a key under any name, as often as it is asked, and shows it once. So what is there by the
+//! derived name is looked for before one is made, and all of it is deleted when it is revoked.
+
+use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    client::{API, Client, Login},
+    config::AccessKeyAsk,
+    jwt::Claims,
+    token,
+};
+use crate::{
+    api::Reason,
+    clock,
+    plan::{Credential, Failure, Revocation},
+    providers::{
+        Holder, Identity, Issuance, Issued,
+        http::{Answer, Call, Turns, failed},
+    },
+};
+
+/// The longest id and the longest key that are believed.
+const LONGEST_ID: usize = 128;
+const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// The answer to `POST current-user/accesstoken`.
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+    token: Zeroizing<String>,
+}
+
+/// The answer to `GET current-user/accesstokens`. It has no pages.
+#[derive(Deserialize)]
+struct Keys {
+    #[serde(default)]
+    items: Option<Vec<Key>>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    id: String,
+    name: String,
+}
+
+fn unexpected(what: &str) -> Failure {
+    failed(Reason::UnexpectedAnswer, format!("DCE {what}"))
+}
+
+/// Whether a text can be an id and stand in a path and in a status.
+fn is_id(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= LONGEST_ID
+        && text.starts_with(|char: char| char.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char))
+}
+
+impl Client {
+    /// Makes the access key of a request and a serial.
+    ///
+    /// # Errors
+    /// Those of the login and of a call; `NotOffered` where DCE has no access keys, or the login is an
+    /// AK/SK pair.
+    pub async fn issue_access_key(
+        &self,
+        turns: &dyn Turns,
+        ask: &AccessKeyAsk,
+        identity: &Identity,
+    ) -> Result<Issuance, Failure> {
+        let login = self.access_key_login()?;
+        let owner = self.user(turns, login).await?;
+        let name = identity.label();
+        if !self.keys_named(turns, login, &name).await?.is_empty() {
+            return Ok(Issuance::Taken);
+        }
+        let now = clock::now();
+        let asked = expiry(ask, now);
+        let mut body = json!({ "name": name });
+        if let Some(at) = asked {
+            body["expiredAt"] = json!(at.to_string());
+        }
+        let call = Call {
+            body: Some(&body),
+            bearer: Some(login.expose_secret()),
+            ..Call::new(
+                Method::POST,
+                &[API[0], API[1], API[2], "current-user", "accesstoken"],
+            )
+        };
+        let answer = self.http.send(turns, call).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::CREATED => {}
+            StatusCode::CONFLICT => return Ok(Issuance::Taken),
+            _ => return Err(refused(&answer)),
+        }
+        let created: Created = serde_json::from_slice(&answer.body)
+            .map_err(|_| unexpected("answers with something that is no access key"))?;
+        let usable = !created.token.is_empty()
+            && created.token.len() <= LONGEST_TOKEN
+            && created.token.bytes().all(|byte| byte.is_ascii_graphic());
+        if !usable || !is_id(&created.id) {
+            return Err(unexpected("answers with an access key that cannot be one"));
+        }
+        let stated = Claims::read(&created.token).and_then(|claims| claims.expires_at());
+        let expires_at = match (asked, stated) {
+            (Some(asked), Some(stated)) => Some(asked.min(stated)),
+            (one, other) => one.or(other),
+        };
+        if expires_at.is_some_and(|at| at <= now) {
+            return Err(unexpected(
+                "answers with an access key that has expired already; check the clocks of DCE and of this cluster",
+            ));
+        }
+        let credential = Credential {
+            serial: identity.serial,
+            id: Some(created.id),
+            owner: Some(owner),
+            issued_at: now,
+            expires_at,
+            asked: String::new(),
+            rotation: None,
+            leak: None,
+        };
+        let data = token::data(&created.token, self.endpoint(), &credential);
+        Ok(Issuance::Issued(Issued { credential, data }))
+    }
+
+    /// Deletes whatever is there by the name of a request and a serial.
+    ///
+    /// # Errors
+    /// Those of the login and of a call; `Forbidden` where it belongs to another user.
+    pub async fn revoke_access_key(
+        &self,
+        turns: &dyn Turns,
+        holder: &Holder<'_>,
+    ) -> Result<Revocation, Failure> {
+        let login = self.access_key_login()?;
+        self.is_of_the_same_user(turns, login, holder).await?;
+        let name = holder.identity.label();
+        let mut outcome = Revocation::Absent;
+        for id in self.keys_named(turns, login, &name).await? {
+            let path = [API[0], API[1], API[2], "current-user", "accesstokens", &id];
+            let call = Call {
+                bearer: Some(login.expose_secret()),
+                ..Call::new(Method::DELETE, &path)
+            };
+            let answer = self.http.send(turns, call).await?;
+            match answer.status {
+                // The confirmation tells.
+                StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
+                    outcome = Revocation::Sent;
+                }
+                _ => return Err(refused(&answer)),
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Makes sure that nothing is there by the name of a request and a serial.
+    ///
+    /// # Errors
+    /// Those of the login and of a call; `UnexpectedAnswer` when it is still there.
+    pub async fn confirm_access_key(
+        &self,
+        turns: &dyn Turns,
+        holder: &Holder<'_>,
+    ) -> Result<(), Failure> {
+        let login = self.access_key_login()?;
+        self.is_of_the_same_user(turns, login, holder).await?;
+        let name = holder.identity.label();
+        if self.keys_named(turns, login, &name).await?.is_empty() {
+            Ok(())
+        } else {
+            Err(unexpected(
+                "still lists an access key that it said it had deleted",
+            ))
+        }
+    }
+
+    /// Only an access key can make others.
+    fn access_key_login(&self) -> Result<&SecretString, Failure> {
+        match &self.login {
+            Login::AccessKey(key) => Ok(key),
+            Login::KeyPair { .. } => Err(failed(
+                Reason::NotOffered,
+                "access keys take a login with an access key (spec.dce.auth.accessKey); this provider's is an AK/SK pair",
+            )),
+        }
+    }
+
+    /// Each user sees his own keys alone: what another one was given is missing from the list and not
+    /// gone.
+    async fn is_of_the_same_user(
+        &self,
+        turns: &dyn Turns,
+        login: &SecretString,
+        holder: &Holder<'_>,
+    ) -> Result<(), Failure> {
+        let user = self.user(turns, login).await?;
+        match holder.owner {
+            Some(owner) if owner != user => Err(failed(
+                Reason::Forbidden,
+                format!(
+                    "the access key belongs to user {owner}, and the provider's login is of user {user}, who cannot delete it; \
+                     use a login of that user"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The ids of the login's own keys by a name.
+    async fn keys_named(
+        &self,
+        turns: &dyn Turns,
+        login: &SecretString,
+        name: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let call = Call {
+            bearer: Some(login.expose_secret()),
+            ..Call::new(
+                Method::GET,
+                &[API[0], API[1], API[2], "current-user", "accesstokens"],
+            )
+        };
+        let answer = self.http.send(turns, call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(refused(&answer));
+        }
+        let keys: Keys = serde_json::from_slice(&answer.body).map_err(|_| {
+            unexpected("answers with something that is no list of access keys; check the endpoint")
+        })?;
+        let keys = keys.items.unwrap_or_default().into_iter();
+        let ids: Vec<_> = keys
+            .filter(|key| key.name == name)
+            .map(|key| key.id)
+            .collect();
+        if ids.iter().all(|id| is_id(id)) {
+            Ok(ids)
+        } else {
+            Err(unexpected(
+                "lists an access key with an id that cannot be one",
+            ))
+        }
+    }
+}
+
+/// When a key ends that is made now: whole seconds, which every reader of such times understands.
+fn expiry(ask: &AccessKeyAsk, now: Timestamp) -> Option<Timestamp> {
+    let at = now.checked_add(ask.lifetime?).ok()?;
+    Timestamp::from_second(at.as_second()).ok()
+}
+
+/// Why there is no success. Access is checked at DCE's gateway, which answers in plain text, while DCE
+/// itself answers in JSON.
+pub fn refused(answer: &Answer) -> Failure {
+    match answer.status {
+        StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::GONE
+        | StatusCode::NOT_IMPLEMENTED => failed(
+            Reason::NotOffered,
+            "this DCE has no access keys (they came with ghippo 0.14), or the endpoint lacks a path prefix; for older \
+             versions use spec.dce.auth.keyPair and ask for a token",
+        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !answer.is_json => failed(
+            Reason::LoginRefused,
+            format!(
+                "DCE's gateway refuses the access key of the login (HTTP {}): it is wrong, expired or deleted, or its user is \
+                 disabled",
+                answer.status.as_u16()
+            ),
+        ),
+        _ => answer.failure("DCE"),
+    }
+}
