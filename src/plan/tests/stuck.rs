@@ -128,6 +128,20 @@ fn serials_that_no_ledger_names_any_more_are_looked_for_when_a_request_goes() {
             Exactly(Do(Revoke(3, New))),
         ),
         case(
+            "what was revoked long ago can be there again: the last eight are looked at once more",
+            going(pair(12)),
+            1000,
+            Exactly(Do(Revoke(4, New))),
+        ),
+        case(
+            "but for what stays knowingly",
+            change(absent(going(pair(3)), &[1, 2, 4]), |seen| {
+                seen.request.retain = true;
+            }),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
             "only the one after the last does",
             absent(going(used(revocable(fresh()), 3)), &[1, 2, 3, 4]),
             1000,
