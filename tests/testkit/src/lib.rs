@@ -2,6 +2,7 @@
 
 #![warn(missing_docs)]
 
+pub mod cloudcenter;
 pub mod control_plane;
 pub mod dce;
 pub mod keystone;
