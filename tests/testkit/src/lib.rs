@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod cloudcenter;
+pub mod cloudmc;
 pub mod control_plane;
 pub mod dce;
 pub mod keystone;
