@@ -22,8 +22,10 @@ mod tests;
 mod tls;
 
 pub use answer::{html, json, text};
+pub(crate) use body::AnyBody;
 pub use calls::SimCall;
 pub use fault::Fault;
+pub(crate) use fault::Outcome;
 pub use faults::Faults;
 pub use request::SimRequest;
 pub use route::Route;
