@@ -9,5 +9,6 @@ pub mod dce;
 pub mod keystone;
 pub mod openstack;
 pub mod server;
+pub mod soda;
 pub mod wait;
 pub mod wire;

@@ -9,7 +9,7 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-use super::{Fault, Protocol, ServerOptions, SimRequest, SimResponse, SimServer, text};
+use super::{Fault, Later, Protocol, ServerOptions, SimRequest, SimResponse, SimServer, text};
 
 /// Long enough for a busy machine, and a failure where it passes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -377,4 +377,45 @@ async fn the_port_is_free_once_the_server_is_dropped() {
         ..ServerOptions::default()
     });
     assert!(again.says_hello("/").await);
+}
+
+/// Answers a while later, or hangs up.
+struct Slow;
+
+impl Protocol for Slow {
+    fn answer(&self, _: &SimRequest) -> SimResponse {
+        text(StatusCode::OK, "at once")
+    }
+
+    fn answer_later(self: Arc<Self>, request: &SimRequest) -> Option<Later> {
+        let answer = match request.path.as_str() {
+            "/late" => Some(text(StatusCode::OK, "late")),
+            "/never" => None,
+            _ => return None,
+        };
+        Some(Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            answer
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_may_answer_later_or_hang_up() {
+    let server = SimServer::start(ServerOptions::default(), Arc::new(Slow));
+    for (path, expected) in [
+        ("/at-once", Some("at once")),
+        ("/late", Some("late")),
+        ("/never", None),
+    ] {
+        let client = Client::builder().no_proxy().timeout(DEADLINE);
+        let got = client.build().unwrap().get(server.base_url() + path);
+        let got = got.send().await.ok();
+        assert_eq!(got.is_some(), expected.is_some(), "{path}");
+        if let (Some(got), Some(expected)) = (got, expected) {
+            assert_eq!(got.text().await.unwrap(), expected);
+        }
+        let statuses = server.calls_to(path).into_iter().map(|call| call.status);
+        assert!(statuses.eq([expected.map(|_| 200)]), "{path}");
+    }
 }
