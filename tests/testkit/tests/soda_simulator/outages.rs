@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::Value;
 use testkit::server::Fault;
-use testkit::soda::{Generation, KEYSTONE_CREATE, KEYSTONE_LIST, SodaOptions};
+use testkit::soda::{Generation, KEYSTONE_CREATE, KEYSTONE_LIST, KEYSTONE_VALIDATE, SodaOptions};
 use testkit::wait::eventually;
 
 use super::{DEADLINE, GENERATIONS, Site, options};
@@ -80,16 +80,23 @@ async fn what_was_begun_goes_on_when_the_client_leaves() {
     let (site, keystone) = Site::new(Generation::Strato);
     let token = site.token(&site.alice).await;
     let faults = site.soda.keystone_faults();
-    faults.set(KEYSTONE_CREATE, Fault::Hang);
+    faults.set(KEYSTONE_VALIDATE, Fault::Hang);
     let create = site.create();
     let call = site.try_call(&create, &token, site.both(&site.alice));
-    let left = tokio::time::timeout(Duration::from_millis(300), call).await;
-    assert!(left.is_err(), "the client did not wait");
-    let sent = eventually(DEADLINE, async || {
-        ensure!(!site.soda.issued().is_empty(), "nothing was sent");
+    let arrived = eventually(DEADLINE, async || {
+        ensure!(site.soda.calls().len() == 1, "no call");
         Ok(())
     });
-    sent.await.unwrap();
+    tokio::select! {
+        got = call => panic!("an answer: {got:?}"),
+        arrived = arrived => arrived.unwrap(),
+    }
+    let left = eventually(DEADLINE, async || {
+        ensure!(site.soda.calls()[0].ended.is_some(), "the client is there");
+        Ok(())
+    });
+    left.await.unwrap();
+    assert!(site.soda.issued().is_empty());
     faults.clear();
     let made = eventually(DEADLINE, async || {
         ensure!(keystone.live_pairs().len() == 1, "no key");
