@@ -2,6 +2,7 @@
 //! of attempts.
 
 mod answers;
+mod last_good;
 mod logins;
 mod requests;
 
