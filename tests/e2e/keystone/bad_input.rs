@@ -5,6 +5,7 @@ mod answers;
 mod last_good;
 mod logins;
 mod requests;
+mod unproven;
 
 use credential_operator::{
     api::{ClusterCredentialProvider, CredentialRequest, ProviderStatus, request::NextAction},
