@@ -1,5 +1,7 @@
 //! Logging in: how often, what a refused login means, and what a dead session does not prove.
 
+mod gateway;
+
 use std::time::Duration;
 
 use credential_operator::api::{ClusterCredentialProvider, provider::LoginRecord};
