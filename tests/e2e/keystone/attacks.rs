@@ -1,8 +1,10 @@
 //! Attacks by tenants who may write more than they should, and what they gain: nothing.
 
 mod forged;
+mod owner;
 
 use credential_operator::{api::CredentialRequestStatus, providers::keystone::identity};
+use kube::ResourceExt;
 
 use super::{bad_input::derived, *};
 

@@ -34,7 +34,7 @@ async fn forge_status(rig: &Rig, name: &str, status: Value) {
         .unwrap();
 }
 
-async fn forge_annotations(rig: &Rig, secret: &str, annotations: Value) {
+pub async fn forge_annotations(rig: &Rig, secret: &str, annotations: Value) {
     let patch = json!({"metadata": {"annotations": annotations}});
     rig.stage
         .api::<Secret>()
