@@ -111,3 +111,8 @@ async fn all_keep_the_request(blips: &[(At, u16)]) {
 async fn what_a_gateway_says_in_a_farewell_is_no_proof_that_something_is_gone() {
     all_keep_the_request(&[(At::Look, 401), (At::Look, 200), (At::Revocation, 401)]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_404_that_keystone_did_not_say_is_no_proof_either() {
+    all_keep_the_request(&[(At::Look, 404)]).await;
+}
