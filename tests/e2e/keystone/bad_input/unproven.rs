@@ -152,3 +152,40 @@ async fn an_application_credential_that_keystone_refuses_is_not_published() {
     let request = rig.application_credential("it");
     is_not_published(rig, request, application_credentials_refused).await;
 }
+
+/// The proof of an application credential is a login with it, and not with the provider's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_refuses_the_proof_says_nothing_about_the_provider_s_login() {
+    let mut rig = Rig::new("ks-gateway-proof").await;
+    rig.stage.start().await;
+    let mut request = rig.application_credential("it");
+    request["spec"]["renewal"] = json!({"overlap": "1s"});
+    rig.stage.apply(&request).await;
+    rig.stage.ready("it").await;
+    let page = ResponseParts::text(401, "<html>401 Authorization Required</html>")
+        .with_header("content-type", "text/html");
+    let gateway = rig.wire.rule(proves, Fault::Reply(page), None);
+    rig.stage
+        .annotate("it", "credential-operator.dev/rotate", "1")
+        .await;
+    gateway.hit_times(2, SOON).await.unwrap();
+    let failing = rig
+        .stage
+        .until("it", "RenewalFailing", |request| {
+            status_of(request, "RenewalFailing").0 == "True"
+        })
+        .await;
+    assert_ne!(status_of(&failing, "RenewalFailing").1, "LoginRefused");
+    rig.provider_ready().await;
+    assert!(rig.application_credentials().await.len() <= 2);
+    // Nobody has to do anything for it to go on.
+    gateway.remove();
+    rig.stage
+        .until("it", "rotated and tidied up", |request| {
+            let status = request.status.as_ref().unwrap();
+            status.rotated.as_deref() == Some("1") && status.credentials.len() == 1
+        })
+        .await;
+    assert_eq!(rig.application_credentials().await.len(), 1);
+    rig.finish().await;
+}
