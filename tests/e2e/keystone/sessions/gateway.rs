@@ -116,3 +116,10 @@ async fn what_a_gateway_says_in_a_farewell_is_no_proof_that_something_is_gone() 
 async fn a_404_that_keystone_did_not_say_is_no_proof_either() {
     all_keep_the_request(&[(At::Look, 404)]).await;
 }
+
+/// As owner Keystone itself answers 403 where nothing is left, so only a further look tells. What it finds
+/// has to be revoked again, and not only looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_that_did_not_get_through_is_sent_again() {
+    all_keep_the_request(&[(At::Revocation, 403), (At::Revocation, 404)]).await;
+}
