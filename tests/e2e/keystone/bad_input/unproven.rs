@@ -189,3 +189,26 @@ async fn a_gateway_that_refuses_the_proof_says_nothing_about_the_provider_s_logi
     assert_eq!(rig.application_credentials().await.len(), 1);
     rig.finish().await;
 }
+
+/// At a Keystone that takes longer for a revocation than a pass waits for it.
+async fn slow(name: &str) -> Rig {
+    let rig = Rig::new(name).await;
+    let revokes = |call: &CallHead| call.method == "DELETE";
+    let slowly = Fault::Delay(Duration::from_millis(400));
+    rig.wire.rule(revokes, slowly, None);
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_slow_keystone_neither_is_a_pair_of_another_secret() {
+    let rig = slow("ks-slow-unproven").await;
+    let request = rig.access_key("it");
+    is_not_published(rig, request, pairs_of_another_secret).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_slow_keystone_neither_is_an_application_credential_that_is_refused() {
+    let rig = slow("ks-slow-unproven-app").await;
+    let request = rig.application_credential("it");
+    is_not_published(rig, request, application_credentials_refused).await;
+}
