@@ -289,3 +289,26 @@ async fn no_call_for_an_access_key_does_harm_that_arrives_when_another_copy_has_
 async fn no_call_for_an_application_credential_does_harm_that_arrives_so_late() {
     none_does_harm(Kind::ApplicationCredential).await;
 }
+
+/// The name of what it asks for is free again by then, so it is made. Nobody holds it or was told of it:
+/// only its name leads to it.
+async fn is_found_when_the_request_goes(kind: Kind) {
+    let mut scene = Scene::new(kind, Late::Issue).await;
+    scene.rotate("1").await;
+    scene.rotate("2").await;
+    let answer = scene.arrive().await;
+    assert_eq!(answer, 201, "the name is free again");
+    assert_eq!(alive(kind, &scene.rig).await.len(), 2);
+    scene.go_on().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_key_that_is_made_long_after_its_rotation_goes_with_its_request() {
+    is_found_when_the_request_goes(Kind::AccessKey).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_credential_that_is_made_so_late_goes_with_its_request() {
+    is_found_when_the_request_goes(Kind::ApplicationCredential).await;
+}
