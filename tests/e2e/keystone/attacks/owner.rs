@@ -1,6 +1,8 @@
 //! Who may write a Secret may write there whose credential it holds. That is a hint about where to look,
 //! and no reason to believe that there is nothing.
 
+use kube::api::ListParams;
+
 use super::{forged::forge_annotations, *};
 
 #[tokio::test(flavor = "multi_thread")]
