@@ -433,6 +433,8 @@ impl Observed {
     /// Notes a failed attempt to revoke, in the same way. Where it says something about that credential
     /// alone, the others are tried before it is that one's turn again.
     pub fn fail_to_revoke(&mut self, serial: u64, failure: Failure, now: Timestamp) {
+        // What could not be confirmed is asked for once more.
+        self.revocations.remove(&serial);
         let single = failure.reason == Reason::UnexpectedAnswer
             || backoff::class(failure.reason) == backoff::Class::Lacking;
         if !single || self.stuck.contains(&serial) {

@@ -73,6 +73,25 @@ fn one_that_cannot_be_revoked_keeps_no_other_alive() {
 }
 
 #[test]
+fn what_could_not_be_confirmed_is_revoked_once_more() {
+    let sent = || told(looked(overlapping()), 1, Revocation::Sent);
+    check(vec![
+        case(
+            "it was said to be deleted",
+            sent(),
+            300,
+            Exactly(Do(Step::Confirm(1, LAST))),
+        ),
+        case(
+            "and is still there: when its time has come, again from the beginning",
+            failed_to_revoke(sent(), Reason::Forbidden, 300),
+            400,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+    ]);
+}
+
+#[test]
 fn each_is_tried_once_in_a_round() {
     let mut seen = first_is_stuck();
     let fail = |seen: &mut Observed, serial, second| {

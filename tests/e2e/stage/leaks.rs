@@ -113,7 +113,8 @@ fn forms(secret: &str) -> Vec<String> {
         let padded = format!("{}{secret}", "x".repeat(skip));
         let text = BASE64_STANDARD.encode(padded);
         let text = text.trim_end_matches('=');
-        text[4.min(text.len())..text.len().saturating_sub(2)].to_owned()
+        let inner = text.get(4..text.len().saturating_sub(2));
+        inner.unwrap_or_default().to_owned()
     });
     let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     encoded
