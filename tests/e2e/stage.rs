@@ -41,7 +41,7 @@ use testkit::{
 };
 
 /// Long enough for a busy machine; a test that is well ends long before.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
