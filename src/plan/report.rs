@@ -40,7 +40,9 @@ pub fn report(
     now: Timestamp,
 ) -> Option<Report> {
     if matches!(decision, Decision::LetGo | Decision::Do(_))
-        || (is_passing(seen, decision, old) && !has_just_expired(seen, old, now))
+        || (is_passing(seen, decision, old)
+            && !has_just_expired(seen, old, now)
+            && !has_just_failed(seen, decision, old))
     {
         return None;
     }
@@ -108,6 +110,17 @@ fn has_just_expired(seen: &Observed, old: &CredentialRequestStatus, now: Timesta
         find(&old.conditions, condition::READY).is_some_and(|ready| ready.status == "True");
     let expired = |published: &Published| schedule::is_expired(published.expires_at, now);
     was_ready && seen.published().is_some_and(expired)
+}
+
+/// Whether an attempt has failed for a reason that is not told yet. What follows from it (tidying up, the
+/// next attempt) can be under way for so long that there is never a better moment.
+fn has_just_failed(seen: &Observed, decision: &Decision, old: &CredentialRequestStatus) -> bool {
+    let told = old.failure.as_ref().map(|failure| failure.reason);
+    seen.request.deleting.is_none()
+        && matches!(decision, Decision::Wait(wait) if wait.reason == WaitReason::Call)
+        && seen
+            .failure_that_counts()
+            .is_some_and(|failure| told != Some(failure.reason))
 }
 
 fn what_is_published(status: &mut CredentialRequestStatus, seen: &Observed) {

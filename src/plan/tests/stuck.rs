@@ -73,6 +73,32 @@ fn one_that_cannot_be_revoked_keeps_no_other_alive() {
 }
 
 #[test]
+fn a_failure_is_told_even_when_what_follows_it_is_under_way_all_the_time() {
+    let seen = change(
+        with_failure(pair(1), Reason::VerificationFailed, 10),
+        |seen| seen.call_under_way = true,
+    );
+    let tell = |old: &CredentialRequestStatus| {
+        report::report(&seen, &plan(&seen, at(11)), old, at(11)).map(|report| report.status)
+    };
+    let new = rotate(seen.clone());
+    let decision = plan(&new, at(11));
+    assert!(matches!(&decision, Decision::Wait(wait) if wait.reason == WaitReason::Call));
+    let told = tell(&CredentialRequestStatus::default());
+    let told = told.unwrap_or_default();
+    assert_eq!(
+        told.failure.as_ref().map(|failure| failure.reason),
+        Some(Reason::VerificationFailed)
+    );
+    let failing = told
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "RenewalFailing");
+    assert_eq!(failing.unwrap().reason, "VerificationFailed");
+    assert!(tell(&told).is_none(), "once");
+}
+
+#[test]
 fn what_could_not_be_confirmed_is_revoked_once_more() {
     let sent = || told(looked(overlapping()), 1, Revocation::Sent);
     check(vec![
