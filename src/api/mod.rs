@@ -10,10 +10,12 @@ pub mod crd;
 pub mod dce;
 pub mod endpoint;
 pub mod keystone;
+pub mod names;
 pub mod provider;
 pub mod reason;
 pub mod reference;
 pub mod request;
+pub mod rules;
 pub mod types;
 pub mod validate;
 

@@ -11,6 +11,7 @@ use super::{
     keystone::KeystoneCredential,
     reason::Reason,
     reference::{ProviderRef, SECRET_NAME},
+    rules,
     types::Duration,
 };
 
@@ -41,8 +42,8 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name what to ask for, exactly one of: dce, keystone"),
-    validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the kind of credential cannot be changed; create another request"),
+    validation = rules::exactly_one("name what to ask for"),
+    validation = rules::unchanged("the kind of credential cannot be changed; create another request"),
 )]
 pub struct CredentialRequestSpec {
     /// The provider to ask. Cannot be changed; create another request instead.

@@ -7,6 +7,7 @@
 pub mod certificates;
 pub mod dce;
 pub mod driver;
+pub mod glob;
 pub mod guard;
 pub mod http;
 pub mod keystone;

@@ -9,7 +9,7 @@ use super::{
     keystone,
 };
 use crate::{
-    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, validate},
+    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules, validate},
     plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
     secret::SecretData,
 };
@@ -100,7 +100,10 @@ impl System {
                 .map(|(config, reach)| (System::Keystone(config), reach)),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names no system that this version of the operator knows, or several; name exactly one of: dce, keystone",
+                format!(
+                    "spec names no system that this version of the operator knows, or several; name exactly one of: {}",
+                    rules::systems()
+                ),
             )),
         }
     }
@@ -194,7 +197,10 @@ impl Ask {
             (None, Some(asked)) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: dce, keystone",
+                format!(
+                    "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: {}",
+                    rules::systems()
+                ),
             )),
         }
     }
