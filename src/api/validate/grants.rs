@@ -2,6 +2,7 @@
 
 use super::{Refusal, duration, invalid, within};
 use crate::api::{
+    cloudmc::CloudMcGrant,
     dce::{DceGrant, MAX_CYCLE},
     keystone::KeystoneGrant,
     provider::Grant,
@@ -35,7 +36,7 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
             ));
         }
     }
-    if grant.dce.is_none() && grant.keystone.is_none() {
+    if grant.dce.is_none() && grant.keystone.is_none() && grant.cloud_mc.is_none() {
         return Err(invalid(
             field,
             format!("name what is allowed, one of: {}", rules::systems()),
@@ -43,6 +44,9 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
     }
     if let Some(keystone) = &grant.keystone {
         keystone_grant(&format!("{field}.keystone"), keystone)?;
+    }
+    if let Some(cloud_mc) = &grant.cloud_mc {
+        cloud_mc_grant(&format!("{field}.cloudMC"), cloud_mc)?;
     }
     match &grant.dce {
         Some(dce) => dce_grant(&format!("{field}.dce"), dce),
@@ -60,6 +64,32 @@ fn dce_grant(field: &str, grant: &DceGrant) -> Result<(), Refusal> {
         grant.max_cycle.map(i32::from),
         1..=i32::from(MAX_CYCLE),
     )
+}
+
+fn cloud_mc_grant(field: &str, grant: &CloudMcGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("connections", grant.connections.is_empty()),
+            ("environments", grant.environments.is_empty()),
+        ],
+    )?;
+    for (name, patterns) in [
+        ("connections", &grant.connections),
+        ("environments", &grant.environments),
+    ] {
+        if patterns
+            .iter()
+            .any(|pattern| pattern.id.is_some() == pattern.name.is_some())
+        {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "state either id or name",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn no_list_is_empty(field: &str, lists: &[(&str, bool)]) -> Result<(), Refusal> {
