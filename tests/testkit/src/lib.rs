@@ -2,6 +2,8 @@
 
 #![warn(missing_docs)]
 
+pub mod cloudcenter;
+pub mod cloudmc;
 pub mod control_plane;
 pub mod dce;
 pub mod keystone;

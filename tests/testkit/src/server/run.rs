@@ -225,6 +225,10 @@ async fn answer_one(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> io::Result<Response<Watched>> {
+    // The connection is about to be closed, but the request may be faster.
+    if *shared.down.borrow() {
+        return Err(io::Error::other("down"));
+    }
     let (head, incoming) = request.into_parts();
     let Ok(body) = Limited::new(incoming, MAX_BODY).collect().await else {
         let too_large = answer::text(StatusCode::PAYLOAD_TOO_LARGE, "too large");

@@ -273,6 +273,18 @@ async fn while_down_connections_are_closed_and_then_all_is_well() {
 }
 
 #[tokio::test]
+async fn going_down_is_over_when_the_call_returns_also_for_kept_connections() {
+    let site = Site::new();
+    for _ in 0..50 {
+        assert!(site.says_hello("/").await);
+        site.server.down(true);
+        assert!(site.get("/").await.is_err());
+        site.server.down(false);
+    }
+    assert_eq!(site.server.calls().len(), 50);
+}
+
+#[tokio::test]
 async fn the_log_tells_what_came_and_counts_what_is_open_at_once() {
     let site = Site::new();
     let url = site.url("/a/b?x=1&y=%20");
