@@ -466,12 +466,17 @@ impl Observed {
     /// Notes that the credential in hand was published.
     pub fn publish(&mut self, published: Published) {
         self.leftovers.remove(&published.serial);
+        // It was proven when it was in hand. Without a time nothing would wake the request for the next
+        // proof: no pass has to follow this one.
+        self.probe = Probe {
+            at: Some(published.issued_at),
+            refused: None,
+        };
         self.target = Target::Ours(published);
         self.in_hand = None;
         self.recorded.failure = None;
         self.done.published = true;
         self.looked = true;
-        self.probe = Probe::default();
     }
 
     /// The value of the annotation `rotate` that was last carried out.
