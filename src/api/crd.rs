@@ -5,14 +5,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::CustomResourceExt;
 
-use super::{ClusterCredentialProvider, CredentialProvider, CredentialRequest};
+use super::{ClusterCredentialProvider, CredentialProvider, CredentialRequest, rules};
 
 /// All kinds, in the order in which they are documented.
 pub fn all() -> Vec<CustomResourceDefinition> {
     [
         CredentialRequest::crd(),
-        CredentialProvider::crd(),
-        ClusterCredentialProvider::crd(),
+        with_secrets(CredentialProvider::crd(), false),
+        with_secrets(ClusterCredentialProvider::crd(), true),
     ]
     .into_iter()
     .map(finish)
@@ -25,6 +25,19 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// When the definition cannot be written as YAML, which would be a defect of the operator.
 pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser_error::Error> {
     serde_saphyr::to_string(crd)
+}
+
+/// A provider's definition with the rules about the namespaces of Secrets, which depend on its scope.
+fn with_secrets(mut crd: CustomResourceDefinition, cluster: bool) -> CustomResourceDefinition {
+    let specs = crd.spec.versions.iter_mut().filter_map(|version| {
+        let root = version.schema.as_mut()?.open_api_v3_schema.as_mut()?;
+        root.properties.as_mut()?.get_mut("spec")
+    });
+    for spec in specs {
+        let rules = spec.x_kubernetes_validations.get_or_insert_default();
+        rules.extend(rules::namespaces_of_secrets(cluster));
+    }
+    crd
 }
 
 /// What the derive cannot say: `status` begins with an observed generation that no object has, so

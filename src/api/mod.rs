@@ -5,15 +5,18 @@
 //! stored by an older schema.
 
 pub mod annotations;
+pub mod cloudmc;
 pub mod condition;
 pub mod crd;
 pub mod dce;
 pub mod endpoint;
 pub mod keystone;
+pub mod names;
 pub mod provider;
 pub mod reason;
 pub mod reference;
 pub mod request;
+pub mod rules;
 pub mod types;
 pub mod validate;
 

@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudmc::{CloudMcGrant, CloudMcProvider},
     dce::{DceGrant, DceProvider},
     keystone::{KeystoneGrant, KeystoneProvider},
     reason::Reason,
+    rules,
 };
 
 /// How many grants a provider may have.
@@ -30,6 +32,9 @@ macro_rules! provider_kind {
             /// An OpenStack Keystone.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub keystone: Option<KeystoneProvider>,
+            /// A CloudMC.
+            #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+            pub cloud_mc: Option<CloudMcProvider>,
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +50,7 @@ macro_rules! provider_kind {
                 ProviderSpec {
                     dce: spec.dce,
                     keystone: spec.keystone,
+                    cloud_mc: spec.cloud_mc,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
                 }
@@ -72,32 +78,8 @@ provider_kind!(
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )]
     #[x_kube(
-        validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
-        validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair) || has(self.dce.auth.keyPair.secretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".dce.auth.keyPair.secretRef.namespace")
-            .reason(Reason::FieldValueRequired),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.accessKey) || has(self.dce.auth.accessKey.secretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".dce.auth.accessKey.secretRef.namespace")
-            .reason(Reason::FieldValueRequired),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || has(self.dce.tls.caBundleSecretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".dce.tls.caBundleSecretRef.namespace")
-            .reason(Reason::FieldValueRequired),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.password) || has(self.keystone.auth.password.secretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".keystone.auth.password.secretRef.namespace")
-            .reason(Reason::FieldValueRequired),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.applicationCredential) || has(self.keystone.auth.applicationCredential.secretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".keystone.auth.applicationCredential.secretRef.namespace")
-            .reason(Reason::FieldValueRequired),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.tls) || !has(self.keystone.tls.caBundleSecretRef) || has(self.keystone.tls.caBundleSecretRef.namespace)")
-            .message("required in a ClusterCredentialProvider")
-            .field_path(".keystone.tls.caBundleSecretRef.namespace")
-            .reason(Reason::FieldValueRequired),
+        validation = rules::exactly_one("name the system"),
+        validation = rules::unchanged("the system cannot be changed; declare a new provider"),
         validation = Rule::new("!has(self.allow) || self.allow.all(g, has(g.namespaces))")
             .message("each grant of a ClusterCredentialProvider says for which namespaces it is (namespaces: {} for all)")
             .field_path(".allow"),
@@ -126,26 +108,8 @@ provider_kind!(
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )]
     #[x_kube(
-        validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name the system, exactly one of: dce, keystone"),
-        validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the system cannot be changed; declare a new provider"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.keyPair) || !has(self.dce.auth.keyPair.secretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".dce.auth.keyPair.secretRef.namespace"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.auth.accessKey) || !has(self.dce.auth.accessKey.secretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".dce.auth.accessKey.secretRef.namespace"),
-        validation = Rule::new("!has(self.dce) || !has(self.dce.tls) || !has(self.dce.tls.caBundleSecretRef) || !has(self.dce.tls.caBundleSecretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".dce.tls.caBundleSecretRef.namespace"),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.password) || !has(self.keystone.auth.password.secretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".keystone.auth.password.secretRef.namespace"),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.auth.applicationCredential) || !has(self.keystone.auth.applicationCredential.secretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".keystone.auth.applicationCredential.secretRef.namespace"),
-        validation = Rule::new("!has(self.keystone) || !has(self.keystone.tls) || !has(self.keystone.tls.caBundleSecretRef) || !has(self.keystone.tls.caBundleSecretRef.namespace)")
-            .message("not accepted in a CredentialProvider, which reads Secrets of its own namespace alone")
-            .field_path(".keystone.tls.caBundleSecretRef.namespace"),
+        validation = rules::exactly_one("name the system"),
+        validation = rules::unchanged("the system cannot be changed; declare a new provider"),
         validation = Rule::new("!has(self.allow) || self.allow.all(g, !has(g.namespaces))")
             .message("the grants of a CredentialProvider are for its own namespace; leave out namespaces")
             .field_path(".allow"),
@@ -155,12 +119,14 @@ provider_kind!(
 );
 
 /// The spec of either kind, with the defaults applied.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProviderSpec {
     /// A DaoCloud Enterprise 5.0.
     pub dce: Option<DceProvider>,
     /// An OpenStack Keystone.
     pub keystone: Option<KeystoneProvider>,
+    /// A CloudMC.
+    pub cloud_mc: Option<CloudMcProvider>,
     /// Who may ask for what.
     pub allow: Vec<Grant>,
     /// How much the provider is asked at most.
@@ -168,10 +134,10 @@ pub struct ProviderSpec {
 }
 
 /// One entry of `allow`: which namespaces may ask for what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.dce) || has(self.keystone)").message("name what is allowed, one of: dce, keystone"),
+    validation = rules::at_least_one("name what is allowed"),
 )]
 pub struct Grant {
     /// The namespaces, by their labels; `{}` means all. The label `kubernetes.io/metadata.name`
@@ -186,6 +152,9 @@ pub struct Grant {
     /// What they may ask a Keystone for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneGrant>,
+    /// What they may ask a CloudMC for.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+    pub cloud_mc: Option<CloudMcGrant>,
 }
 
 /// A label selector of which only such are accepted that mean something: one that cannot be read

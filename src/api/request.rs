@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudmc::CloudMcCredential,
     dce::DceCredential,
     keystone::KeystoneCredential,
     reason::Reason,
     reference::{ProviderRef, SECRET_NAME},
+    rules,
     types::Duration,
 };
 
@@ -41,8 +43,8 @@ use super::{
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.dce), has(self.keystone)].filter(x, x).size() == 1").message("name what to ask for, exactly one of: dce, keystone"),
-    validation = Rule::new("has(self.dce) == has(oldSelf.dce) && has(self.keystone) == has(oldSelf.keystone)").message("the kind of credential cannot be changed; create another request"),
+    validation = rules::exactly_one("name what to ask for"),
+    validation = rules::unchanged("the kind of credential cannot be changed; create another request"),
 )]
 pub struct CredentialRequestSpec {
     /// The provider to ask. Cannot be changed; create another request instead.
@@ -54,6 +56,9 @@ pub struct CredentialRequestSpec {
     /// A credential of OpenStack Keystone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneCredential>,
+    /// A credential of CloudMC.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+    pub cloud_mc: Option<CloudMcCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,

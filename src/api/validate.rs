@@ -6,15 +6,11 @@ use std::ops::RangeInclusive;
 use url::Url;
 
 use super::{
-    ProviderSpec, Reason,
-    dce::MAX_CYCLE,
-    endpoint::Tls,
-    keystone::KeystoneGrant,
-    provider::{GRANTS, Grant},
-    request::CredentialRequestSpec,
+    ProviderSpec, Reason, endpoint::Tls, provider::GRANTS, request::CredentialRequestSpec,
 };
 use crate::plan::Refusal;
 
+mod grants;
 #[cfg(test)]
 mod tests;
 
@@ -169,99 +165,9 @@ pub fn provider(spec: &ProviderSpec) -> Result<(), Refusal> {
         ));
     }
     for (number, each) in spec.allow.iter().enumerate() {
-        grant(&format!("spec.allow[{number}]"), each)?;
+        grants::check(&format!("spec.allow[{number}]"), each)?;
     }
     Ok(())
-}
-
-fn grant(field: &str, grant: &Grant) -> Result<(), Refusal> {
-    let expressions = grant
-        .namespaces
-        .iter()
-        .flat_map(|selector| selector.match_expressions.iter().flatten());
-    for expression in expressions {
-        let has_values = expression
-            .values
-            .as_ref()
-            .is_some_and(|values| !values.is_empty());
-        let meant = match expression.operator.as_str() {
-            "In" | "NotIn" => has_values,
-            "Exists" | "DoesNotExist" => !has_values,
-            _ => false,
-        };
-        if !meant {
-            let field = format!("{field}.namespaces.matchExpressions");
-            return Err(invalid(
-                &field,
-                "In and NotIn need values, Exists and DoesNotExist have none, and there is no other operator",
-            ));
-        }
-    }
-    if grant.dce.is_none() && grant.keystone.is_none() {
-        return Err(invalid(
-            field,
-            "name what is allowed, one of: dce, keystone",
-        ));
-    }
-    if let Some(keystone) = &grant.keystone {
-        keystone_grant(&format!("{field}.keystone"), keystone)?;
-    }
-    let Some(dce) = &grant.dce else {
-        return Ok(());
-    };
-    if dce.kinds.is_empty() {
-        return Err(invalid(
-            &format!("{field}.dce.kinds"),
-            "name at least one kind",
-        ));
-    }
-    duration(
-        &format!("{field}.dce.maxLifetime"),
-        dce.max_lifetime.as_ref(),
-    )?;
-    within(
-        &format!("{field}.dce.maxCycle"),
-        dce.max_cycle.map(i32::from),
-        1..=i32::from(MAX_CYCLE),
-    )
-}
-
-fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
-    for (name, is_empty) in [
-        ("kinds", grant.kinds.is_empty()),
-        ("projects", grant.projects.is_empty()),
-        ("roles", grant.roles.is_empty()),
-    ] {
-        if is_empty {
-            return Err(invalid(
-                &format!("{field}.{name}"),
-                "must have at least one entry",
-            ));
-        }
-    }
-    let patterns = grant
-        .projects
-        .iter()
-        .map(|pattern| ("projects", pattern))
-        .chain(
-            grant
-                .users
-                .iter()
-                .flatten()
-                .map(|pattern| ("users", pattern)),
-        );
-    for (name, pattern) in patterns {
-        let named = pattern.name.is_some();
-        let domains =
-            usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
-        if named == pattern.id.is_some() || domains != usize::from(named) {
-            return Err(invalid(
-                &format!("{field}.{name}"),
-                "state either id, or name with one of domain and domainID",
-            ));
-        }
-    }
-    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
 }
 
 fn within(field: &str, value: Option<i32>, range: RangeInclusive<i32>) -> Result<(), Refusal> {

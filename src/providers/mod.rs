@@ -5,8 +5,10 @@
 //! what becomes of its answers, and how they look in a Secret's metadata.
 
 pub mod certificates;
+pub mod cloudmc;
 pub mod dce;
 pub mod driver;
+pub mod glob;
 pub mod guard;
 pub mod http;
 pub mod keystone;

@@ -3,13 +3,13 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, crossed, dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudmc, crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
     keystone,
 };
 use crate::{
-    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, validate},
+    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules, validate},
     plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
     secret::SecretData,
 };
@@ -20,6 +20,7 @@ macro_rules! each {
         match $value {
             $list::Dce($it) => $do,
             $list::Keystone($it) => $do,
+            $list::CloudMc($it) => $do,
         }
     };
 }
@@ -30,6 +31,7 @@ macro_rules! both {
         match ($value, $other) {
             ($one::Dce($a), $two::Dce($b)) => $do,
             ($one::Keystone($a), $two::Keystone($b)) => $do,
+            ($one::CloudMc($a), $two::CloudMc($b)) => $do,
             _ => $otherwise,
         }
     };
@@ -42,6 +44,8 @@ pub enum System {
     Dce(dce::Config),
     /// OpenStack Keystone.
     Keystone(keystone::Config),
+    /// CloudMC.
+    CloudMc(cloudmc::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -51,6 +55,8 @@ pub enum Ask {
     Dce(dce::Ask),
     /// A credential of OpenStack Keystone.
     Keystone(keystone::Ask),
+    /// A credential of CloudMC.
+    CloudMc(cloudmc::Ask),
 }
 
 /// A way to talk to a system with a login.
@@ -59,6 +65,8 @@ pub enum Connection {
     Dce(dce::Client),
     /// To an OpenStack Keystone.
     Keystone(Box<keystone::Client>),
+    /// To a CloudMC.
+    CloudMc(cloudmc::Client),
 }
 
 /// What a provider adds to each Secret, beside the credential itself.
@@ -68,6 +76,8 @@ pub enum Layout {
     Dce(dce::Layout),
     /// Where what OpenStack Keystone issues is used.
     Keystone(keystone::Layout),
+    /// Nothing: of CloudMC, only what a request asks for is published.
+    CloudMc(cloudmc::Layout),
 }
 
 /// A kind of credential, which is known even where a request is otherwise not valid.
@@ -83,6 +93,8 @@ pub enum Kind {
     KeystoneApplicationCredential,
     /// A token of OpenStack Keystone.
     KeystoneToken,
+    /// The service API keys of a user of CloudMC.
+    CloudMcServiceKeys,
 }
 
 impl System {
@@ -92,15 +104,21 @@ impl System {
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
         validate::provider(spec)?;
-        match (&spec.dce, &spec.keystone) {
-            (Some(spec), None) => {
+        match (&spec.dce, &spec.keystone, &spec.cloud_mc) {
+            (Some(spec), None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec)) => keystone::config::read(spec)
+            (None, Some(spec), None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
+            (None, None, Some(spec)) => {
+                cloudmc::config::read(spec).map(|(config, reach)| (System::CloudMc(config), reach))
+            }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names no system that this version of the operator knows, or several; name exactly one of: dce, keystone",
+                format!(
+                    "spec names no system that this version of the operator knows, or several; name exactly one of: {}",
+                    rules::systems()
+                ),
             )),
         }
     }
@@ -125,6 +143,7 @@ impl System {
         match self {
             System::Dce(config) => Layout::Dce(config.layout(reach, ca_pem)),
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
+            System::CloudMc(config) => Layout::CloudMc(config.layout(reach, ca_pem)),
         }
     }
 
@@ -145,6 +164,9 @@ impl System {
             (System::Keystone(config), Layout::Keystone(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::Keystone(Box::new(client))),
+            (System::CloudMc(config), Layout::CloudMc(layout)) => {
+                config.connect(http, login, layout).map(Connection::CloudMc)
+            }
             _ => Err(mismatch()),
         }
     }
@@ -189,12 +211,16 @@ impl Ask {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
-        match (&spec.dce, &spec.keystone) {
-            (Some(asked), None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked)) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
+        match (&spec.dce, &spec.keystone, &spec.cloud_mc) {
+            (Some(asked), None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
+            (None, None, Some(asked)) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
-                "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: dce, keystone",
+                format!(
+                    "spec names nothing to ask for that this version of the operator knows, or several things; name exactly one of: {}",
+                    rules::systems()
+                ),
             )),
         }
     }
@@ -227,6 +253,7 @@ impl Kind {
         Kind::KeystoneAccessKey,
         Kind::KeystoneApplicationCredential,
         Kind::KeystoneToken,
+        Kind::CloudMcServiceKeys,
     ];
 
     /// What kind a request asks for, if it names one.
@@ -254,6 +281,7 @@ impl Kind {
                 keystone.is_some_and(|asked| asked.token.is_some()),
                 Kind::KeystoneToken,
             ),
+            (spec.cloud_mc.is_some(), Kind::CloudMcServiceKeys),
         ]
         .into_iter()
         .find_map(|(named, kind)| named.then_some(kind))
@@ -267,6 +295,7 @@ impl Kind {
             Kind::KeystoneAccessKey => "keystone.accessKey",
             Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
             Kind::KeystoneToken => "keystone.token",
+            Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
         }
     }
 
@@ -282,6 +311,10 @@ impl Kind {
             }
             Kind::KeystoneToken => Traits {
                 parting: true,
+                ..Traits::default()
+            },
+            Kind::CloudMcServiceKeys => Traits {
+                fetched: true,
                 ..Traits::default()
             },
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::{
+    cloudmc::{CloudMcOptions, CloudMcSimulator, Service},
     dce::{DceOptions, DceSimulator, Generation},
     keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator},
     server::SimServer,
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Entry> {
     vec![
         ("dce.token", dce_token),
         ("dce.accessKey", dce_access_key),
+        ("cloudMC.serviceKeys", cloudmc_service_keys),
         ("keystone.accessKey", keystone_access_key),
         (
             "keystone.applicationCredential",
@@ -82,6 +84,21 @@ impl Simulated for DceSimulator {
     }
 }
 
+impl Simulated for CloudMcSimulator {
+    fn server(&self) -> &SimServer {
+        self.server()
+    }
+
+    /// None of them was made by the operator.
+    fn alive(&self) -> usize {
+        0
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secret_values()
+    }
+}
+
 impl Simulated for KeystoneSimulator {
     fn server(&self) -> &SimServer {
         self.server()
@@ -96,6 +113,7 @@ impl Simulated for KeystoneSimulator {
     }
 }
 
+const ONLY_READ: &str = "it is only read";
 const EXPIRES: &str = "tokens expire by themselves";
 
 fn dce_token() -> Subject {
@@ -155,6 +173,46 @@ fn dce_access_key() -> Subject {
             (Stage::Confirm, Ok(testkit::dce::ACCESS_KEY_LIST)),
         ],
         system: Box::new(dce),
+    }
+}
+
+fn cloudmc_service_keys() -> Subject {
+    let cloudmc = CloudMcSimulator::start(CloudMcOptions::default());
+    let organization = cloudmc.add_organization("acme");
+    let person = cloudmc.add_user(&organization, "bot");
+    let connection = cloudmc.add_connection(&organization, "compute", "cloudca", Service::Compute);
+    let environment = cloudmc.add_environment(&organization, &connection, "payments");
+    cloudmc.add_member(&environment, &person.id);
+    Subject {
+        provider: json!({
+            "cloudMC": {
+                "endpoint": cloudmc.endpoint(), "allowHTTP": true,
+                "auth": {"apiKey": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{
+                "namespaces": {},
+                "cloudMC": {
+                    "kinds": ["serviceKeys"],
+                    "connections": [{"id": connection}],
+                    "environments": [{"id": environment}],
+                },
+            }],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "cloudmc"},
+            "cloudMC": {"serviceKeys": {
+                "connection": {"id": connection}, "environment": {"id": environment},
+            }},
+        }),
+        login: vec![("api-key", person.api_key)],
+        calls: vec![
+            (Stage::Login, Ok(testkit::cloudmc::ENVIRONMENTS)),
+            (Stage::Issue, Ok(testkit::cloudmc::API_INFO)),
+            (Stage::Prove, Ok(testkit::cloudmc::API_INFO)),
+            (Stage::Revoke, Err(ONLY_READ)),
+            (Stage::Confirm, Err(ONLY_READ)),
+        ],
+        system: Box::new(cloudmc),
     }
 }
 

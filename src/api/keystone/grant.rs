@@ -3,8 +3,10 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::types::Duration;
-use super::names::{ID, NAME};
+use super::super::{
+    names::{ID, NAME},
+    types::Duration,
+};
 
 /// Which Keystone credentials a grant allows. It holds for what Keystone says about the login, not
 /// for the words of a request.

@@ -9,5 +9,5 @@ pub use credential::{
     AccessRule, KeystoneAccessKey, KeystoneApplicationCredential, KeystoneCredential, KeystoneToken,
 };
 pub use grant::{KeystoneGrant, KeystoneKind, NamePattern};
-pub use names::{NameRef, is_id, is_name};
+pub use names::NameRef;
 pub use provider::{KeystoneAuth, KeystoneLogin, KeystoneProvider, S3};

@@ -10,7 +10,7 @@ use crate::{
     api::{
         dce::{DceAuth, DceGrant, DceKeyPair, DceKind, DceProvider},
         endpoint::Tls,
-        provider::Budget,
+        provider::{Budget, Grant},
         reference::{CaBundleRef, SecretRef},
     },
     providers::System,
@@ -31,7 +31,7 @@ fn grant() -> Grant {
             max_cycle: Some(30),
             max_lifetime: None,
         }),
-        keystone: None,
+        ..Grant::default()
     }
 }
 
@@ -84,9 +84,8 @@ fn good() -> ProviderSpec {
                 access_key: None,
             },
         }),
-        keystone: None,
         allow: vec![grant()],
-        budget: Budget::default(),
+        ..ProviderSpec::default()
     }
 }
 

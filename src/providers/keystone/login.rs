@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{
         Reason,
-        keystone::{is_id, is_name},
+        names::{is_id, is_name},
     },
     plan::{Failure, Refusal},
     providers::{

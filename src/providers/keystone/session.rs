@@ -9,7 +9,7 @@ use super::{
     login::Scope,
     names::Entity,
 };
-use crate::{api::keystone::is_name, plan::Failure, providers::http::Answer};
+use crate::{api::names::is_name, plan::Failure, providers::http::Answer};
 
 /// A token and what it stands for.
 pub struct Session {

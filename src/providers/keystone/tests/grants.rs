@@ -31,9 +31,8 @@ fn granting(change: impl FnOnce(&mut KeystoneGrant)) -> Permission {
     change(&mut keystone);
     Permission {
         grants: vec![Grant {
-            namespaces: None,
-            dce: None,
             keystone: Some(keystone),
+            ..Grant::default()
         }],
         refusal: Refusal::new(Reason::NotAllowed, "generic"),
     }
@@ -333,10 +332,8 @@ fn an_endpoint_is_the_same_with_and_without_its_version() {
         }))
         .unwrap();
         let spec = ProviderSpec {
-            dce: None,
             keystone: Some(keystone),
-            allow: Vec::new(),
-            budget: Budget::default(),
+            ..ProviderSpec::default()
         };
         let (system, reach) = System::read(&spec).unwrap();
         let crate::providers::Layout::Keystone(layout) = system.layout(&reach, None) else {

@@ -19,7 +19,7 @@ use crate::{
     api::{
         ProviderSpec, Reason,
         keystone::{KeystoneGrant, KeystoneKind, NamePattern},
-        provider::{Budget, Grant},
+        provider::Grant,
         request::CredentialRequestSpec,
     },
     plan::Refusal,

@@ -1,0 +1,137 @@
+//! The same for the grants of providers.
+
+use super::{Refusal, duration, invalid, within};
+use crate::api::{
+    cloudmc::CloudMcGrant,
+    dce::{DceGrant, MAX_CYCLE},
+    keystone::KeystoneGrant,
+    provider::Grant,
+    rules,
+};
+
+/// Checks a grant.
+///
+/// # Errors
+/// `InvalidSpec` with the field and what is wrong with it.
+pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
+    let expressions = grant
+        .namespaces
+        .iter()
+        .flat_map(|selector| selector.match_expressions.iter().flatten());
+    for expression in expressions {
+        let has_values = expression
+            .values
+            .as_ref()
+            .is_some_and(|values| !values.is_empty());
+        let meant = match expression.operator.as_str() {
+            "In" | "NotIn" => has_values,
+            "Exists" | "DoesNotExist" => !has_values,
+            _ => false,
+        };
+        if !meant {
+            let field = format!("{field}.namespaces.matchExpressions");
+            return Err(invalid(
+                &field,
+                "In and NotIn need values, Exists and DoesNotExist have none, and there is no other operator",
+            ));
+        }
+    }
+    if grant.dce.is_none() && grant.keystone.is_none() && grant.cloud_mc.is_none() {
+        return Err(invalid(
+            field,
+            format!("name what is allowed, one of: {}", rules::systems()),
+        ));
+    }
+    if let Some(keystone) = &grant.keystone {
+        keystone_grant(&format!("{field}.keystone"), keystone)?;
+    }
+    if let Some(cloud_mc) = &grant.cloud_mc {
+        cloud_mc_grant(&format!("{field}.cloudMC"), cloud_mc)?;
+    }
+    match &grant.dce {
+        Some(dce) => dce_grant(&format!("{field}.dce"), dce),
+        None => Ok(()),
+    }
+}
+
+fn dce_grant(field: &str, grant: &DceGrant) -> Result<(), Refusal> {
+    if grant.kinds.is_empty() {
+        return Err(invalid(&format!("{field}.kinds"), "name at least one kind"));
+    }
+    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref())?;
+    within(
+        &format!("{field}.maxCycle"),
+        grant.max_cycle.map(i32::from),
+        1..=i32::from(MAX_CYCLE),
+    )
+}
+
+fn cloud_mc_grant(field: &str, grant: &CloudMcGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("connections", grant.connections.is_empty()),
+            ("environments", grant.environments.is_empty()),
+        ],
+    )?;
+    for (name, patterns) in [
+        ("connections", &grant.connections),
+        ("environments", &grant.environments),
+    ] {
+        if patterns
+            .iter()
+            .any(|pattern| pattern.id.is_some() == pattern.name.is_some())
+        {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "state either id or name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn no_list_is_empty(field: &str, lists: &[(&str, bool)]) -> Result<(), Refusal> {
+    match lists.iter().find(|(_, is_empty)| *is_empty) {
+        Some((name, _)) => Err(invalid(
+            &format!("{field}.{name}"),
+            "must have at least one entry",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("projects", grant.projects.is_empty()),
+            ("roles", grant.roles.is_empty()),
+        ],
+    )?;
+    let patterns = grant
+        .projects
+        .iter()
+        .map(|pattern| ("projects", pattern))
+        .chain(
+            grant
+                .users
+                .iter()
+                .flatten()
+                .map(|pattern| ("users", pattern)),
+        );
+    for (name, pattern) in patterns {
+        let named = pattern.name.is_some();
+        let domains =
+            usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
+        if named == pattern.id.is_some() || domains != usize::from(named) {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "state either id, or name with one of domain and domainID",
+            ));
+        }
+    }
+    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
+}
