@@ -4,10 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Decision, Observed, Published, Step, Wait, WaitReason, conditions::conditions, ledger,
+    Decision, Observed, Published, Step, Wait, WaitReason, backoff, conditions::conditions, ledger,
     obstacle, retire, schedule,
 };
-use crate::api::{Reason, condition, request::CredentialRequestStatus};
+use crate::api::{
+    Reason, condition,
+    request::{CredentialRequestStatus, NextAction},
+};
 
 /// What a settled pass leaves behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +74,14 @@ pub fn report(
         .revocation_failure_that_counts()
         .filter(|_| failing)
         .cloned();
+    let retry = |failure| backoff::next_try(failure, seen, now);
     (status.next_action, status.next_action_time) = match decision {
+        // What it waits for has to do with the failure; the next attempt is what people want to know.
+        Decision::Wait(wait) if wait.reason == WaitReason::Call => {
+            let retry = seen.failure_that_counts().and_then(retry);
+            let next = retry.map(|_| NextAction::Retry).or(wait.next);
+            (next, retry.or(wait.until).map(schedule::whole_millisecond))
+        }
         Decision::Wait(wait) => (wait.next, wait.until.map(schedule::whole_millisecond)),
         _ => (None, None),
     };

@@ -95,6 +95,8 @@ fn a_failure_is_told_even_when_what_follows_it_is_under_way_all_the_time() {
         .iter()
         .find(|it| it.type_ == "RenewalFailing");
     assert_eq!(failing.unwrap().reason, "VerificationFailed");
+    assert_eq!(told.next_action, Some(NextAction::Retry));
+    assert_eq!(told.next_action_time, Some(at(11)));
     assert!(tell(&told).is_none(), "once");
 }
 
