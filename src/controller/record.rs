@@ -32,11 +32,7 @@ use crate::{
 ///
 /// # Errors
 /// Those of the API server. A request that is gone is none.
-pub async fn record(
-    pass: &mut Pass,
-    decision: &Decision,
-    now: Timestamp,
-) -> Result<(), PassError> {
+pub async fn record(pass: &mut Pass, decision: &Decision, now: Timestamp) -> Result<(), PassError> {
     let old = pass.request.status.clone().unwrap_or_default();
     let report = report::report(&pass.seen, decision, &old, now);
     let Some(report) = report else {
