@@ -266,7 +266,20 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
         let again = now.checked_add(every).unwrap_or(now);
         Some(if due > now { due } else { again })
     });
-    let later = [expiry, retire::next(seen, now), proof]
+    // Whatever checks the provider says how it went, within seconds. Should that not be heard, it is not
+    // waited for until something else happens.
+    let waits = matches!(
+        decision,
+        Decision::Wait(Wait {
+            reason: WaitReason::Provider | WaitReason::Revocation,
+            ..
+        })
+    );
+    let unsure = matches!(seen.gate, Gate::Checking) || matches!(seen.access, Access::Checking);
+    let unheard = (waits && unsure)
+        .then(|| now.checked_add(schedule::LONG_CHECK).ok())
+        .flatten();
+    let later = [expiry, retire::next(seen, now), proof, unheard]
         .into_iter()
         .flatten()
         .filter(|at| *at > now);

@@ -8,6 +8,9 @@ use crate::api::request::NextAction;
 /// A new request that stands in a budget's queue for longer than this says so.
 pub const LONG_QUEUE: SignedDuration = SignedDuration::from_secs(10);
 
+/// A request that waits for its provider to be checked looks again after this.
+pub const LONG_CHECK: SignedDuration = SignedDuration::from_secs(10);
+
 /// Whether a credential is past its expiry. One without an expiry never is.
 pub fn is_expired(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
     expires_at.is_some_and(|at| at <= now)

@@ -604,6 +604,12 @@ fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
         seen.probe.at = Some(at(130));
     });
     assert_eq!(look(&verified, 150), Some(at(200)));
+    let unheard = change(revocable(fresh()), |seen| seen.gate = Gate::Checking);
+    assert_eq!(
+        look(&unheard, 5),
+        Some(at(15)),
+        "the provider is being checked, and nobody has said how it went"
+    );
     let kept_from_it = change(looked(verified.clone()), |seen| seen.gate = not_ready());
     assert_eq!(
         look(&kept_from_it, 250),
