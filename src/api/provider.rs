@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudcenter::{CloudCenterGrant, CloudCenterProvider},
     dce::{DceGrant, DceProvider},
     keystone::{KeystoneGrant, KeystoneProvider},
     reason::Reason,
@@ -31,6 +32,9 @@ macro_rules! provider_kind {
             /// An OpenStack Keystone.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub keystone: Option<KeystoneProvider>,
+            /// A Cisco CloudCenter 4.x.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub cloud_center: Option<CloudCenterProvider>,
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +50,7 @@ macro_rules! provider_kind {
                 ProviderSpec {
                     dce: spec.dce,
                     keystone: spec.keystone,
+                    cloud_center: spec.cloud_center,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
                 }
@@ -120,6 +125,8 @@ pub struct ProviderSpec {
     pub dce: Option<DceProvider>,
     /// An OpenStack Keystone.
     pub keystone: Option<KeystoneProvider>,
+    /// A Cisco CloudCenter 4.x.
+    pub cloud_center: Option<CloudCenterProvider>,
     /// Who may ask for what.
     pub allow: Vec<Grant>,
     /// How much the provider is asked at most.
@@ -145,6 +152,9 @@ pub struct Grant {
     /// What they may ask a Keystone for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneGrant>,
+    /// What they may ask a CloudCenter for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_center: Option<CloudCenterGrant>,
 }
 
 /// A label selector of which only such are accepted that mean something: one that cannot be read

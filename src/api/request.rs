@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudcenter::CloudCenterCredential,
     dce::DceCredential,
     keystone::KeystoneCredential,
     reason::Reason,
@@ -55,6 +56,9 @@ pub struct CredentialRequestSpec {
     /// A credential of OpenStack Keystone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneCredential>,
+    /// A credential of Cisco CloudCenter 4.x.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_center: Option<CloudCenterCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,

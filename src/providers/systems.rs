@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, crossed, dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, crossed,
+    dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
     keystone,
@@ -20,6 +21,7 @@ macro_rules! each {
         match $value {
             $list::Dce($it) => $do,
             $list::Keystone($it) => $do,
+            $list::CloudCenter($it) => $do,
         }
     };
 }
@@ -30,6 +32,7 @@ macro_rules! both {
         match ($value, $other) {
             ($one::Dce($a), $two::Dce($b)) => $do,
             ($one::Keystone($a), $two::Keystone($b)) => $do,
+            ($one::CloudCenter($a), $two::CloudCenter($b)) => $do,
             _ => $otherwise,
         }
     };
@@ -42,6 +45,8 @@ pub enum System {
     Dce(dce::Config),
     /// OpenStack Keystone.
     Keystone(keystone::Config),
+    /// Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -51,6 +56,8 @@ pub enum Ask {
     Dce(dce::Ask),
     /// A credential of OpenStack Keystone.
     Keystone(keystone::Ask),
+    /// A credential of Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Ask),
 }
 
 /// A way to talk to a system with a login.
@@ -59,6 +66,8 @@ pub enum Connection {
     Dce(dce::Client),
     /// To an OpenStack Keystone.
     Keystone(Box<keystone::Client>),
+    /// To a Cisco CloudCenter 4.x.
+    CloudCenter(Box<cloudcenter::Client>),
 }
 
 /// What a provider adds to each Secret, beside the credential itself.
@@ -68,6 +77,8 @@ pub enum Layout {
     Dce(dce::Layout),
     /// Where what OpenStack Keystone issues is used.
     Keystone(keystone::Layout),
+    /// The endpoint of a Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Layout),
 }
 
 /// A kind of credential, which is known even where a request is otherwise not valid.
@@ -83,6 +94,8 @@ pub enum Kind {
     KeystoneApplicationCredential,
     /// A token of OpenStack Keystone.
     KeystoneToken,
+    /// A user's API key of Cisco CloudCenter 4.x.
+    CloudCenterApiKey,
 }
 
 impl System {
@@ -92,12 +105,14 @@ impl System {
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
         validate::provider(spec)?;
-        match (&spec.dce, &spec.keystone) {
-            (Some(spec), None) => {
+        match (&spec.dce, &spec.keystone, &spec.cloud_center) {
+            (Some(spec), None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec)) => keystone::config::read(spec)
+            (None, Some(spec), None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
+            (None, None, Some(spec)) => cloudcenter::config::read(spec)
+                .map(|(config, reach)| (System::CloudCenter(config), reach)),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -128,6 +143,7 @@ impl System {
         match self {
             System::Dce(config) => Layout::Dce(config.layout(reach, ca_pem)),
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
+            System::CloudCenter(config) => Layout::CloudCenter(config.layout(reach, ca_pem)),
         }
     }
 
@@ -148,6 +164,9 @@ impl System {
             (System::Keystone(config), Layout::Keystone(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::Keystone(Box::new(client))),
+            (System::CloudCenter(config), Layout::CloudCenter(layout)) => config
+                .connect(http, login, layout)
+                .map(|client| Connection::CloudCenter(Box::new(client))),
             _ => Err(mismatch()),
         }
     }
@@ -192,9 +211,12 @@ impl Ask {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
-        match (&spec.dce, &spec.keystone) {
-            (Some(asked), None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked)) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
+        match (&spec.dce, &spec.keystone, &spec.cloud_center) {
+            (Some(asked), None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
+            (None, None, Some(asked)) => {
+                cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
+            }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -233,6 +255,7 @@ impl Kind {
         Kind::KeystoneAccessKey,
         Kind::KeystoneApplicationCredential,
         Kind::KeystoneToken,
+        Kind::CloudCenterApiKey,
     ];
 
     /// What kind a request asks for, if it names one.
@@ -260,6 +283,7 @@ impl Kind {
                 keystone.is_some_and(|asked| asked.token.is_some()),
                 Kind::KeystoneToken,
             ),
+            (spec.cloud_center.is_some(), Kind::CloudCenterApiKey),
         ]
         .into_iter()
         .find_map(|(named, kind)| named.then_some(kind))
@@ -273,6 +297,7 @@ impl Kind {
             Kind::KeystoneAccessKey => "keystone.accessKey",
             Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
             Kind::KeystoneToken => "keystone.token",
+            Kind::CloudCenterApiKey => "cloudCenter.apiKey",
         }
     }
 
@@ -288,6 +313,10 @@ impl Kind {
             }
             Kind::KeystoneToken => Traits {
                 parting: true,
+                ..Traits::default()
+            },
+            Kind::CloudCenterApiKey => Traits {
+                fetched: true,
                 ..Traits::default()
             },
         }
