@@ -22,6 +22,9 @@ echo "== unit tests, generated files, dependencies"
 cargo test --lib --bins --locked 2>&1 | tee -a "$log"
 cargo test --locked --test generated --test dependencies --test docs 2>&1 | tee -a "$log"
 
+echo "== every kind of credential against every bad answer"
+cargo test --locked --test conformance -- --nocapture 2>&1 | tee -a "$log"
+
 echo "== the test kit itself"
 cargo test -p testkit --tests --locked 2>&1 | tee -a "$log"
 

@@ -6,6 +6,7 @@
 
 pub mod annotations;
 pub mod cloudcenter;
+pub mod cloudmc;
 pub mod condition;
 pub mod crd;
 pub mod dce;

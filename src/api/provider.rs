@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cloudcenter::{CloudCenterGrant, CloudCenterProvider},
+    cloudmc::{CloudMcGrant, CloudMcProvider},
     dce::{DceGrant, DceProvider},
     keystone::{KeystoneGrant, KeystoneProvider},
     reason::Reason,
@@ -32,6 +33,9 @@ macro_rules! provider_kind {
             /// An OpenStack Keystone.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub keystone: Option<KeystoneProvider>,
+            /// A CloudMC.
+            #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+            pub cloud_mc: Option<CloudMcProvider>,
             /// A Cisco CloudCenter 4.x.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub cloud_center: Option<CloudCenterProvider>,
@@ -50,6 +54,7 @@ macro_rules! provider_kind {
                 ProviderSpec {
                     dce: spec.dce,
                     keystone: spec.keystone,
+                    cloud_mc: spec.cloud_mc,
                     cloud_center: spec.cloud_center,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
@@ -125,6 +130,8 @@ pub struct ProviderSpec {
     pub dce: Option<DceProvider>,
     /// An OpenStack Keystone.
     pub keystone: Option<KeystoneProvider>,
+    /// A CloudMC.
+    pub cloud_mc: Option<CloudMcProvider>,
     /// A Cisco CloudCenter 4.x.
     pub cloud_center: Option<CloudCenterProvider>,
     /// Who may ask for what.
@@ -152,6 +159,9 @@ pub struct Grant {
     /// What they may ask a Keystone for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneGrant>,
+    /// What they may ask a CloudMC for.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+    pub cloud_mc: Option<CloudMcGrant>,
     /// What they may ask a CloudCenter for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_center: Option<CloudCenterGrant>,

@@ -89,7 +89,7 @@ reasons! {
     /// The provider refused the login.
     LoginRefused => "Correct the login Secret; it is picked up at once. Until then it is tried about every half hour and no more often, so that no account gets locked.",
     /// The login works, but not for what the request names.
-    ScopeRefused => "Correct the project that the request names, or give the login a role in it.",
+    ScopeRefused => "Correct what the message names in the request, or give the login access to it, such as a role in the project or membership of the environment.",
     /// Credentials by the names that are derived for the request exist and belong to somebody else.
     IdentityTaken => "Create the request anew under another name, and find out who made the credentials that the message names.",
     /// The login works, but may not do this.

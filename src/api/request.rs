@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cloudcenter::CloudCenterCredential,
+    cloudmc::CloudMcCredential,
     dce::DceCredential,
     keystone::KeystoneCredential,
     reason::Reason,
@@ -56,6 +57,9 @@ pub struct CredentialRequestSpec {
     /// A credential of OpenStack Keystone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keystone: Option<KeystoneCredential>,
+    /// A credential of CloudMC.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
+    pub cloud_mc: Option<CloudMcCredential>,
     /// A credential of Cisco CloudCenter 4.x.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_center: Option<CloudCenterCredential>,

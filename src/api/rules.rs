@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::Validati
 use kube::core::Rule;
 
 /// The fields for systems, of which a provider and a request each have one, and a grant at least one.
-const SYSTEMS: &[&str] = &["dce", "keystone", "cloudCenter"];
+const SYSTEMS: &[&str] = &["dce", "keystone", "cloudMC", "cloudCenter"];
 
 /// Where providers refer to Secrets, below `spec`.
 const SECRETS: &[&str] = &[
@@ -14,6 +14,8 @@ const SECRETS: &[&str] = &[
     "keystone.auth.password.secretRef",
     "keystone.auth.applicationCredential.secretRef",
     "keystone.tls.caBundleSecretRef",
+    "cloudMC.auth.apiKey.secretRef",
+    "cloudMC.tls.caBundleSecretRef",
     "cloudCenter.auth.apiKey.secretRef",
     "cloudCenter.tls.caBundleSecretRef",
 ];

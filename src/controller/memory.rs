@@ -16,7 +16,7 @@ use super::{
     lock,
 };
 use crate::{
-    api::CredentialRequest,
+    api::{CredentialRequest, request::FailureRecord},
     plan::{Failure, InHand, Probe, Proof, Revocation},
     providers::Issuance,
     secret::Known,
@@ -46,6 +46,10 @@ pub struct Remembered {
     pub in_hand: Option<InHand>,
     /// A call to the provider that is under way, or has come back unnoticed.
     pub call: CallState,
+    /// The last failed attempts to issue and to revoke, which may not be written down yet: what follows
+    /// them is under way, and the status is written when that has come back. `None` after a start, when
+    /// the status is all there is.
+    pub failures: Option<Failures>,
     /// Serials whose names are taken at the provider, or were given up.
     pub taken: BTreeSet<u64>,
     /// Serials that could not be revoked for a reason of their own.
@@ -66,6 +70,15 @@ pub struct Remembered {
     pub hindered: u32,
     /// When the request was first seen, for measuring.
     pub published_once: bool,
+}
+
+/// Failed attempts to issue and to revoke.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Failures {
+    /// To issue.
+    pub issue: Option<FailureRecord>,
+    /// To revoke.
+    pub revoke: Option<FailureRecord>,
 }
 
 /// What the watch told about a Secret.

@@ -15,12 +15,12 @@ use super::{
     facts::{facts, recorded},
     key::{ProviderKey, RequestKey},
     link::{Link, newer},
-    memory::{CallState, Remembered},
+    memory::{CallState, Failures, Remembered},
 };
 use crate::{
     api::{CredentialRequest, request::DeletionPolicy, validate},
     clock,
-    plan::{Damage, Done, Observed, Probe, Target},
+    plan::{Damage, Done, Observed, Probe, Recorded, Target},
     providers::{Ask, Connection, Kind, Permission},
     secret::{self, Known, Owner, SecretData},
 };
@@ -172,6 +172,10 @@ impl Pass {
             self.seen.repairs.clone_from(&remembered.repairs);
             self.seen.in_hand = remembered.in_hand.clone();
             self.known.clone_from(&remembered.known);
+            if let Some(failures) = remembered.failures.clone() {
+                self.seen.recorded.failure = failures.issue;
+                self.seen.recorded.revocation_failure = failures.revoke;
+            }
             self.seen.taken.clone_from(&remembered.taken);
             self.seen.stuck.clone_from(&remembered.stuck);
             self.seen.leftovers.clone_from(&remembered.leftovers);
@@ -200,6 +204,7 @@ impl Pass {
         let serial = seen.published().map_or(0, |published| published.serial);
         self.context.memory.with(&self.key, |remembered| {
             remembered.in_hand = seen.in_hand.clone();
+            remembered.failures = Some(failures(&seen.recorded));
             remembered.taken.clone_from(&seen.taken);
             remembered.stuck.clone_from(&seen.stuck);
             remembered.leftovers.clone_from(&seen.leftovers);
@@ -284,6 +289,14 @@ impl Pass {
         let now = crate::clock::now();
         self.context.metrics.failure(failure.reason);
         self.seen.fail(failure, now);
+    }
+}
+
+/// The failed attempts that count.
+fn failures(recorded: &Recorded) -> Failures {
+    Failures {
+        issue: recorded.failure.clone(),
+        revoke: recorded.revocation_failure.clone(),
     }
 }
 

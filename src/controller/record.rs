@@ -33,9 +33,18 @@ use crate::{
 /// Those of the API server. A request that is gone is none.
 pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassError> {
     let old = pass.request.status.clone().unwrap_or_default();
-    let Some(report) = report::report(&pass.seen, decision, &old, clock::now()) else {
+    let report = report::report(&pass.seen, decision, &old, clock::now());
+    let Some(report) = report else {
+        pass.remember();
         return Ok(());
     };
+    pass.seen
+        .recorded
+        .failure
+        .clone_from(&report.status.failure);
+    let revoke = &report.status.revocation_failure;
+    pass.seen.recorded.revocation_failure.clone_from(revoke);
+    pass.remember();
     if report.status != old {
         if !pass.context.leadership.may_act() {
             return Err(PassError::NotLeading);

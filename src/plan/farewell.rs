@@ -63,6 +63,9 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
             .map(|record| record.serial),
     );
     serials.extend(seen.in_hand.iter().map(|in_hand| in_hand.credential.serial));
+    // Those that are left alone knowingly are known as well.
+    let mut known = serials.clone();
+    known.extend(current.iter().map(|record| record.serial));
     if seen.request.retain
         && let Some(published) = seen.published()
     {
@@ -71,17 +74,17 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
     let open = |serial: &u64| !ledger::is_settled(seen, *serial);
     // An attempt that a crash has cut off is known to nobody: look under the next names.
     let given_up = ledger::is_abandoned(seen, None) || current.first().is_some_and(abandoned);
-    let further = further(seen, &serials).filter(|_| !given_up);
+    let further = further(seen, &known).filter(|_| !given_up);
     retire::first(seen, serials.iter().copied().filter(open).chain(further))
 }
 
-/// The next name that has not been looked at: those that were in use once and are known to no ledger
-/// any more, then those after the last one, until one is free.
+/// The next name that has not been looked at: the last ones that were in use once and are known to no
+/// ledger any more, then those after the last one, until one is free. What was revoked and confirmed can
+/// be there again, by a call of a copy that had been stopped in the middle of it.
 fn further(seen: &Observed, known: &BTreeSet<u64>) -> Option<u64> {
-    let baseline = seen.baseline();
     let last = known.last().copied().unwrap_or(0);
-    let last = last.max(baseline).max(seen.recorded.last());
-    let used = (baseline + 1).max(last.saturating_sub(FURTHER))..=last;
+    let last = last.max(seen.baseline()).max(seen.recorded.last());
+    let used = last.saturating_sub(FURTHER).max(1)..=last;
     let forgotten = used
         .into_iter()
         .find(|serial| !known.contains(serial) && !ledger::is_settled(seen, *serial));

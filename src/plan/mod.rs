@@ -406,7 +406,7 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
     match decision {
         Decision::Stop(refusal) => Some((refusal.reason, refusal.message.clone())),
         Decision::Wait(Wait {
-            reason: WaitReason::Retry,
+            reason: WaitReason::Retry | WaitReason::Call,
             ..
         }) => seen
             .failure_that_counts()

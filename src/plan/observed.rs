@@ -433,6 +433,8 @@ impl Observed {
     /// Notes a failed attempt to revoke, in the same way. Where it says something about that credential
     /// alone, the others are tried before it is that one's turn again.
     pub fn fail_to_revoke(&mut self, serial: u64, failure: Failure, now: Timestamp) {
+        // What could not be confirmed is asked for once more.
+        self.revocations.remove(&serial);
         let single = failure.reason == Reason::UnexpectedAnswer
             || backoff::class(failure.reason) == backoff::Class::Lacking;
         if !single || self.stuck.contains(&serial) {
@@ -466,12 +468,17 @@ impl Observed {
     /// Notes that the credential in hand was published.
     pub fn publish(&mut self, published: Published) {
         self.leftovers.remove(&published.serial);
+        // It was proven when it was in hand. Without a time nothing would wake the request for the next
+        // proof: no pass has to follow this one.
+        self.probe = Probe {
+            at: Some(published.issued_at),
+            refused: None,
+        };
         self.target = Target::Ours(published);
         self.in_hand = None;
         self.recorded.failure = None;
         self.done.published = true;
         self.looked = true;
-        self.probe = Probe::default();
     }
 
     /// The value of the annotation `rotate` that was last carried out.

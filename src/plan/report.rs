@@ -4,10 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Decision, Observed, Published, Step, Wait, WaitReason, conditions::conditions, ledger,
+    Decision, Observed, Published, Step, Wait, WaitReason, backoff, conditions::conditions, ledger,
     obstacle, retire, schedule,
 };
-use crate::api::{Reason, condition, request::CredentialRequestStatus};
+use crate::api::{
+    Reason, condition,
+    request::{CredentialRequestStatus, NextAction},
+};
 
 /// What a settled pass leaves behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +43,9 @@ pub fn report(
     now: Timestamp,
 ) -> Option<Report> {
     if matches!(decision, Decision::LetGo | Decision::Do(_))
-        || (is_passing(seen, decision, old) && !has_just_expired(seen, old, now))
+        || (is_passing(seen, decision, old)
+            && !has_just_expired(seen, old, now)
+            && !has_just_failed(seen, decision, old))
     {
         return None;
     }
@@ -69,7 +74,14 @@ pub fn report(
         .revocation_failure_that_counts()
         .filter(|_| failing)
         .cloned();
+    let retry = |failure| backoff::next_try(failure, seen, now);
     (status.next_action, status.next_action_time) = match decision {
+        // What it waits for has to do with the failure; the next attempt is what people want to know.
+        Decision::Wait(wait) if wait.reason == WaitReason::Call => {
+            let retry = seen.failure_that_counts().and_then(retry);
+            let next = retry.map(|_| NextAction::Retry).or(wait.next);
+            (next, retry.or(wait.until).map(schedule::whole_millisecond))
+        }
         Decision::Wait(wait) => (wait.next, wait.until.map(schedule::whole_millisecond)),
         _ => (None, None),
     };
@@ -108,6 +120,17 @@ fn has_just_expired(seen: &Observed, old: &CredentialRequestStatus, now: Timesta
         find(&old.conditions, condition::READY).is_some_and(|ready| ready.status == "True");
     let expired = |published: &Published| schedule::is_expired(published.expires_at, now);
     was_ready && seen.published().is_some_and(expired)
+}
+
+/// Whether an attempt has failed for a reason that is not told yet. What follows from it (tidying up, the
+/// next attempt) can be under way for so long that there is never a better moment.
+fn has_just_failed(seen: &Observed, decision: &Decision, old: &CredentialRequestStatus) -> bool {
+    let told = old.failure.as_ref().map(|failure| failure.reason);
+    seen.request.deleting.is_none()
+        && matches!(decision, Decision::Wait(wait) if wait.reason == WaitReason::Call)
+        && seen
+            .failure_that_counts()
+            .is_some_and(|failure| told != Some(failure.reason))
 }
 
 fn what_is_published(status: &mut CredentialRequestStatus, seen: &Observed) {

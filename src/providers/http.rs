@@ -289,38 +289,43 @@ impl Answer {
     /// What the status says, where it is the same for all systems: answers that are no success.
     /// `who` names the system, such as `DCE`.
     pub fn failure(&self, who: &str) -> Failure {
-        let status = self.status.as_u16();
-        let (reason, says) = match self.status {
-            StatusCode::TOO_MANY_REQUESTS => (Reason::RateLimited, "asks for fewer calls"),
-            StatusCode::PAYMENT_REQUIRED | StatusCode::INSUFFICIENT_STORAGE => {
-                (Reason::QuotaExceeded, "refuses more credentials")
-            }
-            StatusCode::UNAUTHORIZED => (Reason::LoginRefused, "refuses the login"),
-            StatusCode::FORBIDDEN => (
-                Reason::Forbidden,
-                "accepts the login but does not let it do this",
-            ),
-            _ if self.status.is_redirection() => (
-                Reason::UnexpectedAnswer,
-                "points to another address, which is not followed; correct the endpoint",
-            ),
-            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
-                (Reason::Timeout, "or a gateway before it ran out of time")
-            }
-            _ if self.status.is_server_error() => (
-                Reason::ProviderUnavailable,
-                "or a gateway before it has failed",
-            ),
-            _ => (
-                Reason::UnexpectedAnswer,
-                "answers something else than was expected",
-            ),
-        };
-        Failure {
-            reason,
-            message: format!("{who} {says} (HTTP {status})"),
-            retry_after: self.retry_after,
+        by_status(self.status, self.retry_after, who)
+    }
+}
+
+/// What a status says that is no success, where it is the same for all systems. `who` names the system,
+/// such as `DCE`.
+pub fn by_status(status: StatusCode, retry_after: Option<SignedDuration>, who: &str) -> Failure {
+    let (reason, says) = match status {
+        StatusCode::TOO_MANY_REQUESTS => (Reason::RateLimited, "asks for fewer calls"),
+        StatusCode::PAYMENT_REQUIRED | StatusCode::INSUFFICIENT_STORAGE => {
+            (Reason::QuotaExceeded, "refuses more credentials")
         }
+        StatusCode::UNAUTHORIZED => (Reason::LoginRefused, "refuses the login"),
+        StatusCode::FORBIDDEN => (
+            Reason::Forbidden,
+            "accepts the login but does not let it do this",
+        ),
+        _ if status.is_redirection() => (
+            Reason::UnexpectedAnswer,
+            "points to another address, which is not followed; correct the endpoint",
+        ),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+            (Reason::Timeout, "or a gateway before it ran out of time")
+        }
+        _ if status.is_server_error() => (
+            Reason::ProviderUnavailable,
+            "or a gateway before it has failed",
+        ),
+        _ => (
+            Reason::UnexpectedAnswer,
+            "answers something else than was expected",
+        ),
+    };
+    Failure {
+        reason,
+        message: format!("{who} {says} (HTTP {})", status.as_u16()),
+        retry_after,
     }
 }
 

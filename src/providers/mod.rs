@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod cloudcenter;
+pub mod cloudmc;
 pub mod dce;
 pub mod driver;
 pub mod glob;

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, crossed,
-    dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, cloudmc,
+    crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
     keystone,
@@ -21,6 +21,7 @@ macro_rules! each {
         match $value {
             $list::Dce($it) => $do,
             $list::Keystone($it) => $do,
+            $list::CloudMc($it) => $do,
             $list::CloudCenter($it) => $do,
         }
     };
@@ -32,6 +33,7 @@ macro_rules! both {
         match ($value, $other) {
             ($one::Dce($a), $two::Dce($b)) => $do,
             ($one::Keystone($a), $two::Keystone($b)) => $do,
+            ($one::CloudMc($a), $two::CloudMc($b)) => $do,
             ($one::CloudCenter($a), $two::CloudCenter($b)) => $do,
             _ => $otherwise,
         }
@@ -45,6 +47,8 @@ pub enum System {
     Dce(dce::Config),
     /// OpenStack Keystone.
     Keystone(keystone::Config),
+    /// CloudMC.
+    CloudMc(cloudmc::Config),
     /// Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Config),
 }
@@ -56,6 +60,8 @@ pub enum Ask {
     Dce(dce::Ask),
     /// A credential of OpenStack Keystone.
     Keystone(keystone::Ask),
+    /// A credential of CloudMC.
+    CloudMc(cloudmc::Ask),
     /// A credential of Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Ask),
 }
@@ -66,6 +72,8 @@ pub enum Connection {
     Dce(dce::Client),
     /// To an OpenStack Keystone.
     Keystone(Box<keystone::Client>),
+    /// To a CloudMC.
+    CloudMc(cloudmc::Client),
     /// To a Cisco CloudCenter 4.x.
     CloudCenter(Box<cloudcenter::Client>),
 }
@@ -77,6 +85,8 @@ pub enum Layout {
     Dce(dce::Layout),
     /// Where what OpenStack Keystone issues is used.
     Keystone(keystone::Layout),
+    /// Nothing: of CloudMC, only what a request asks for is published.
+    CloudMc(cloudmc::Layout),
     /// The endpoint of a Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Layout),
 }
@@ -94,6 +104,8 @@ pub enum Kind {
     KeystoneApplicationCredential,
     /// A token of OpenStack Keystone.
     KeystoneToken,
+    /// The service API keys of a user of CloudMC.
+    CloudMcServiceKeys,
     /// A user's API key of Cisco CloudCenter 4.x.
     CloudCenterApiKey,
 }
@@ -105,13 +117,21 @@ impl System {
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
         validate::provider(spec)?;
-        match (&spec.dce, &spec.keystone, &spec.cloud_center) {
-            (Some(spec), None, None) => {
+        match (
+            &spec.dce,
+            &spec.keystone,
+            &spec.cloud_mc,
+            &spec.cloud_center,
+        ) {
+            (Some(spec), None, None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec), None) => keystone::config::read(spec)
+            (None, Some(spec), None, None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
-            (None, None, Some(spec)) => cloudcenter::config::read(spec)
+            (None, None, Some(spec), None) => {
+                cloudmc::config::read(spec).map(|(config, reach)| (System::CloudMc(config), reach))
+            }
+            (None, None, None, Some(spec)) => cloudcenter::config::read(spec)
                 .map(|(config, reach)| (System::CloudCenter(config), reach)),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
@@ -143,6 +163,7 @@ impl System {
         match self {
             System::Dce(config) => Layout::Dce(config.layout(reach, ca_pem)),
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
+            System::CloudMc(config) => Layout::CloudMc(config.layout(reach, ca_pem)),
             System::CloudCenter(config) => Layout::CloudCenter(config.layout(reach, ca_pem)),
         }
     }
@@ -164,6 +185,9 @@ impl System {
             (System::Keystone(config), Layout::Keystone(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::Keystone(Box::new(client))),
+            (System::CloudMc(config), Layout::CloudMc(layout)) => {
+                config.connect(http, login, layout).map(Connection::CloudMc)
+            }
             (System::CloudCenter(config), Layout::CloudCenter(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::CloudCenter(Box::new(client))),
@@ -211,10 +235,18 @@ impl Ask {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
-        match (&spec.dce, &spec.keystone, &spec.cloud_center) {
-            (Some(asked), None, None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked), None) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
-            (None, None, Some(asked)) => {
+        match (
+            &spec.dce,
+            &spec.keystone,
+            &spec.cloud_mc,
+            &spec.cloud_center,
+        ) {
+            (Some(asked), None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None, None) => {
+                keystone::config::read_ask(asked, spec).map(Ask::Keystone)
+            }
+            (None, None, Some(asked), None) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
+            (None, None, None, Some(asked)) => {
                 cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
             }
             _ => Err(Refusal::new(
@@ -255,6 +287,7 @@ impl Kind {
         Kind::KeystoneAccessKey,
         Kind::KeystoneApplicationCredential,
         Kind::KeystoneToken,
+        Kind::CloudMcServiceKeys,
         Kind::CloudCenterApiKey,
     ];
 
@@ -283,6 +316,7 @@ impl Kind {
                 keystone.is_some_and(|asked| asked.token.is_some()),
                 Kind::KeystoneToken,
             ),
+            (spec.cloud_mc.is_some(), Kind::CloudMcServiceKeys),
             (spec.cloud_center.is_some(), Kind::CloudCenterApiKey),
         ]
         .into_iter()
@@ -297,6 +331,7 @@ impl Kind {
             Kind::KeystoneAccessKey => "keystone.accessKey",
             Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
             Kind::KeystoneToken => "keystone.token",
+            Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
             Kind::CloudCenterApiKey => "cloudCenter.apiKey",
         }
     }
@@ -315,7 +350,7 @@ impl Kind {
                 parting: true,
                 ..Traits::default()
             },
-            Kind::CloudCenterApiKey => Traits {
+            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey => Traits {
                 fetched: true,
                 ..Traits::default()
             },

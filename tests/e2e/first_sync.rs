@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 
-use testkit::{wait::eventually, wire::summarize};
+use testkit::wire::summarize;
 
-use crate::stage::{SOON, Stage, status_of, value};
+use crate::stage::{Stage, status_of, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_becomes_a_secret_with_a_proven_token() {
@@ -50,11 +50,11 @@ async fn a_first_sync_costs_two_writes_and_no_read() {
     stage.start().await;
     stage.apply(&stage.request("warm-up")).await;
     stage.ready("warm-up").await;
-    until_told(&stage, "warm-up").await;
+    stage.told(1, "into Secret warm-up").await;
     let mark = stage.wire.mark();
     stage.apply(&stage.request("api")).await;
     stage.ready("api").await;
-    until_told(&stage, "api").await;
+    stage.told(1, "into Secret api").await;
     // A provider's own status follows the number of its requests now and then.
     let mut calls = summarize(&stage.wire.since(mark));
     calls.remove("patch clustercredentialproviders/status");
@@ -68,19 +68,4 @@ async fn a_first_sync_costs_two_writes_and_no_read() {
     );
     assert_eq!(calls, expected);
     stage.finish().await;
-}
-
-/// Waits until the event about the first credential of a request is there.
-async fn until_told(stage: &Stage, name: &str) {
-    eventually(SOON, || async {
-        let events = stage.events().await;
-        let about = format!("into Secret {name}");
-        anyhow::ensure!(
-            events.iter().any(|event| event.contains(&about)),
-            "{events:?}"
-        );
-        Ok(())
-    })
-    .await
-    .unwrap();
 }

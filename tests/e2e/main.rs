@@ -8,6 +8,7 @@ mod adoption;
 mod answers;
 mod attacks;
 mod changes;
+mod cloudmc;
 mod contested;
 mod cost;
 mod deletion;

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod changes;
+mod cloudmc;
 mod endpoints;
 mod keystone;
 mod providers;

@@ -46,36 +46,6 @@ async fn versions(stage: &Stage) -> Vec<String> {
         .collect()
 }
 
-/// Waits until the provider's status counts so many requests: it may lag behind.
-async fn counted(stage: &Stage, requests: usize) {
-    let counted = eventually(SOON, || async {
-        let status = stage.live_provider().await.status.unwrap_or_default();
-        ensure!(
-            status.requests == i64::try_from(requests).ok(),
-            "{:?}",
-            status.requests
-        );
-        Ok(())
-    });
-    counted
-        .await
-        .expect("the provider's status counts its requests");
-}
-
-/// Waits until so many passes were made since the operator started.
-async fn passes(stage: &Stage, at_least: usize) {
-    let settled = "credential_operator_passes_total{outcome=\"settled\"}";
-    let made = eventually(SOON, || async {
-        let passes = stage.metric(settled).await.unwrap_or_default();
-        ensure!(
-            passes >= f64::from(u32::try_from(at_least)?),
-            "{passes} passes"
-        );
-        Ok(())
-    });
-    made.await.expect("the operator looks at every request");
-}
-
 fn written_since(stage: &Stage, mark: Mark) -> BTreeMap<String, usize> {
     let mut calls = stage.wire.since(mark);
     // A start takes the Lease, which is no write about any request.
@@ -89,7 +59,7 @@ async fn a_restart_with_a_hundred_synced_requests_asks_for_no_token_and_writes_n
     stage.apply_crowd(MANY).await;
     stage.start().await;
     assert_eq!(stage.all_ready().await.len(), MANY);
-    counted(&stage, MANY).await;
+    stage.counted(&stage.team, MANY).await;
     let (before, mut tokens) = (versions(&stage).await, stage.dce.token_requests());
     for orderly in [true, false] {
         if orderly {
@@ -99,7 +69,7 @@ async fn a_restart_with_a_hundred_synced_requests_asks_for_no_token_and_writes_n
         }
         let mark = stage.wire.mark();
         stage.start().await;
-        passes(&stage, MANY).await;
+        stage.passes(MANY).await;
         assert_eq!(written_since(&stage, mark), [].into(), "orderly: {orderly}");
         assert_eq!(stage.dce.token_requests(), tokens, "orderly: {orderly}");
         // It is awake, and knows its provider: what is asked of it is done.
@@ -213,7 +183,7 @@ async fn a_provider_that_asked_to_be_left_alone_is_left_alone_by_the_next_operat
     stage.dce.faults().clear();
     stage.stop().await;
     stage.start().await;
-    passes(&stage, 1).await;
+    stage.passes(1).await;
     stage.ready("api").await;
     let asked = asked(&stage, calls);
     assert_eq!(asked.len(), 1);

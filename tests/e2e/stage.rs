@@ -5,15 +5,19 @@ mod leaks;
 mod process;
 
 use std::{
+    collections::BTreeSet,
     fmt::Debug,
     io::Write as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use credential_operator::api::{ClusterCredentialProvider, CredentialProvider, CredentialRequest};
 use k8s_openapi::{
@@ -37,7 +41,7 @@ use testkit::{
 };
 
 /// Long enough for a busy machine; a test that is well ends long before.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -85,6 +89,8 @@ pub struct Stage {
     pub environment: Vec<(String, String)>,
     /// More values that may stand nowhere but in Secrets: those of further simulators, for example.
     pub more_secret_values: Vec<String>,
+    /// What was secret in Secrets that a story has read.
+    read_secrets: Mutex<BTreeSet<String>>,
     token: String,
     directory: tempfile::TempDir,
     operator: Option<Operator>,
@@ -129,6 +135,7 @@ impl Stage {
             lease_seconds: 600,
             environment: Vec::new(),
             more_secret_values: Vec::new(),
+            read_secrets: Mutex::default(),
             operator: None,
             starts: 0,
         };
@@ -365,14 +372,6 @@ impl Stage {
             status_of(request, "Ready") == ("True", "Synced")
         })
         .await
-    }
-
-    /// The Secret of a request.
-    pub async fn secret(&self, name: &str) -> Secret {
-        self.api::<Secret>()
-            .get(name)
-            .await
-            .unwrap_or_else(|error| panic!("Secret {name}: {error}"))
     }
 
     /// The token in a Secret.

@@ -3,6 +3,7 @@
 use super::{Refusal, duration, invalid, within};
 use crate::api::{
     cloudcenter::{CloudCenterGrant, CloudCenterUserPattern, is_pattern},
+    cloudmc::CloudMcGrant,
     dce::{DceGrant, MAX_CYCLE},
     keystone::KeystoneGrant,
     names::is_id,
@@ -37,7 +38,13 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
             ));
         }
     }
-    if grant.dce.is_none() && grant.keystone.is_none() && grant.cloud_center.is_none() {
+    let named = [
+        grant.dce.is_some(),
+        grant.keystone.is_some(),
+        grant.cloud_mc.is_some(),
+        grant.cloud_center.is_some(),
+    ];
+    if !named.contains(&true) {
         return Err(invalid(
             field,
             format!("name what is allowed, one of: {}", rules::systems()),
@@ -45,6 +52,9 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
     }
     if let Some(keystone) = &grant.keystone {
         keystone_grant(&format!("{field}.keystone"), keystone)?;
+    }
+    if let Some(cloud_mc) = &grant.cloud_mc {
+        cloud_mc_grant(&format!("{field}.cloudMC"), cloud_mc)?;
     }
     if let Some(cloud_center) = &grant.cloud_center {
         cloud_center_grant(&format!("{field}.cloudCenter"), cloud_center)?;
@@ -65,6 +75,32 @@ fn dce_grant(field: &str, grant: &DceGrant) -> Result<(), Refusal> {
         grant.max_cycle.map(i32::from),
         1..=i32::from(MAX_CYCLE),
     )
+}
+
+fn cloud_mc_grant(field: &str, grant: &CloudMcGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("connections", grant.connections.is_empty()),
+            ("environments", grant.environments.is_empty()),
+        ],
+    )?;
+    for (name, patterns) in [
+        ("connections", &grant.connections),
+        ("environments", &grant.environments),
+    ] {
+        if patterns
+            .iter()
+            .any(|pattern| pattern.id.is_some() == pattern.name.is_some())
+        {
+            return Err(invalid(
+                &format!("{field}.{name}"),
+                "state either id or name",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn no_list_is_empty(field: &str, lists: &[(&str, bool)]) -> Result<(), Refusal> {

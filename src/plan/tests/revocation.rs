@@ -604,6 +604,19 @@ fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
         seen.probe.at = Some(at(130));
     });
     assert_eq!(look(&verified, 150), Some(at(200)));
+    let fresh = change(verified, |seen| {
+        seen.publish(Published {
+            serial: 2,
+            issued_at: at(145),
+            expires_at: None,
+            ..published()
+        });
+    });
+    assert_eq!(
+        look(&fresh, 150),
+        Some(at(245)),
+        "also when no pass follows the one that published"
+    );
     assert_eq!(look(&pair(1), 150), None);
     assert_eq!(look(&overlapping(), 150), Some(at(300)), "an overlap ends");
     let refused = change(overlapping(), |seen| {

@@ -73,6 +73,53 @@ fn one_that_cannot_be_revoked_keeps_no_other_alive() {
 }
 
 #[test]
+fn a_failure_is_told_even_when_what_follows_it_is_under_way_all_the_time() {
+    let seen = change(
+        with_failure(pair(1), Reason::VerificationFailed, 10),
+        |seen| seen.call_under_way = true,
+    );
+    let tell = |old: &CredentialRequestStatus| {
+        report::report(&seen, &plan(&seen, at(11)), old, at(11)).map(|report| report.status)
+    };
+    let new = rotate(seen.clone());
+    let decision = plan(&new, at(11));
+    assert!(matches!(&decision, Decision::Wait(wait) if wait.reason == WaitReason::Call));
+    let told = tell(&CredentialRequestStatus::default());
+    let told = told.unwrap_or_default();
+    assert_eq!(
+        told.failure.as_ref().map(|failure| failure.reason),
+        Some(Reason::VerificationFailed)
+    );
+    let failing = told
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "RenewalFailing");
+    assert_eq!(failing.unwrap().reason, "VerificationFailed");
+    assert_eq!(told.next_action, Some(NextAction::Retry));
+    assert_eq!(told.next_action_time, Some(at(11)));
+    assert!(tell(&told).is_none(), "once");
+}
+
+#[test]
+fn what_could_not_be_confirmed_is_revoked_once_more() {
+    let sent = || told(looked(overlapping()), 1, Revocation::Sent);
+    check(vec![
+        case(
+            "it was said to be deleted",
+            sent(),
+            300,
+            Exactly(Do(Step::Confirm(1, LAST))),
+        ),
+        case(
+            "and is still there: when its time has come, again from the beginning",
+            failed_to_revoke(sent(), Reason::Forbidden, 300),
+            400,
+            Exactly(Do(Revoke(1, LAST))),
+        ),
+    ]);
+}
+
+#[test]
 fn each_is_tried_once_in_a_round() {
     let mut seen = first_is_stuck();
     let fail = |seen: &mut Observed, serial, second| {
@@ -126,6 +173,20 @@ fn serials_that_no_ledger_names_any_more_are_looked_for_when_a_request_goes() {
             absent(going(used(revocable(fresh()), 3)), &[1, 2]),
             1000,
             Exactly(Do(Revoke(3, New))),
+        ),
+        case(
+            "what was revoked long ago can be there again: the last eight are looked at once more",
+            going(pair(12)),
+            1000,
+            Exactly(Do(Revoke(4, New))),
+        ),
+        case(
+            "but for what stays knowingly",
+            change(absent(going(pair(3)), &[1, 2, 4]), |seen| {
+                seen.request.retain = true;
+            }),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
         ),
         case(
             "only the one after the last does",

@@ -240,7 +240,14 @@ impl Client {
         let keys: Keys = serde_json::from_slice(&answer.body).map_err(|_| {
             unexpected("answers with something that is no list of access keys; check the endpoint")
         })?;
-        let keys = keys.items.unwrap_or_default().into_iter();
+        let keys = keys.items.unwrap_or_default();
+        // The login is itself one of them, so an empty list is no answer.
+        if keys.is_empty() {
+            return Err(unexpected(
+                "lists no access key, although the login is one; check the endpoint",
+            ));
+        }
+        let keys = keys.into_iter();
         let ids: Vec<_> = keys
             .filter(|key| key.name == name)
             .map(|key| key.id)

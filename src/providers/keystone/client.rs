@@ -374,7 +374,7 @@ impl Client {
     pub async fn is_alive(&self, turns: &dyn Turns, session: &Session) -> Result<bool, Failure> {
         let answer = self.validate(turns, &session.token).await?;
         match answer.status {
-            StatusCode::OK => Ok(true),
+            StatusCode::OK => Session::about(&answer).map(|_| true),
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(false),
             _ => Err(super::answer::failure(&answer)),
         }

@@ -191,7 +191,7 @@ impl driver::Client for Client {
                 self.verify_application_credential(turns, project, owner, data)
                     .await
             }
-            What::Token => self.verify_token(turns, data).await,
+            What::Token => self.verify_token(turns, project, owner, data).await,
         }
     }
 

@@ -218,7 +218,7 @@ pub fn refused(login: &Login, answer: &Answer) -> Failure {
             Reason::LoginRefused,
             "Keystone forbids the login (HTTP 403)",
         ),
-        (StatusCode::TOO_MANY_REQUESTS, _) => answer.failure(NAME),
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => answer.failure(NAME),
         (status, _) if status.is_server_error() => answer.failure(NAME),
         (status, _) => unexpected(&format!(
             "v3 is not at this endpoint (HTTP {} to a login): it may lack a path such as /identity, or be another system",

@@ -112,6 +112,17 @@ impl Session {
         })
     }
 
+    /// Whose a token is and for which project, by the answer about it (Identity API v3, "Validate and show
+    /// information for token").
+    ///
+    /// # Errors
+    /// `UnexpectedAnswer` when it speaks of no token.
+    pub fn about(answer: &Answer) -> Result<(Entity, Option<Entity>), Failure> {
+        let body: TokenAnswer = answer::read(answer)?;
+        body.token.check()?;
+        Ok((body.token.user, body.token.project))
+    }
+
     /// Whether it still has so much life left that a call with it will not be cut off.
     pub fn is_living(&self, now: Timestamp) -> bool {
         let life = self.expires_at.duration_since(self.issued_at);

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{
     Client, answer,
     config::Ask,
+    names::Named,
     permit::{self, Bearer},
     session::Session,
 };
@@ -73,13 +74,15 @@ impl Client {
         Issued { credential, data }
     }
 
-    /// Proves a token: Keystone knows it.
+    /// Proves a token: Keystone knows it, as the right user's and for the right project.
     ///
     /// # Errors
     /// Those of a call. A token that is refused is no error.
     pub async fn verify_token(
         &self,
         turns: &dyn Turns,
+        project: &Named,
+        owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
         let token = published(data)?;
@@ -90,7 +93,16 @@ impl Client {
             answer = self.validate(turns, &token).await?;
         }
         match answer.status {
-            StatusCode::OK => Ok(Proof::Given),
+            StatusCode::OK => {
+                let (user, scope) = Session::about(&answer)?;
+                let right_user = owner.is_none_or(|owner| owner == user.id);
+                let right_project = scope.is_some_and(|scope| project.is(&scope));
+                Ok(if right_user && right_project {
+                    Proof::Given
+                } else {
+                    Proof::Refused
+                })
+            }
             StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(Proof::Refused),
             _ => Err(answer::failure(&answer)),
         }

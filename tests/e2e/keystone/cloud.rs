@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 use testkit::{
     keystone::{KeystoneOptions, KeystoneSimulator},
-    openstack::{Admin, ApplicationCredential, Ec2Credential, Keystone, User},
+    openstack::{Admin, ApplicationCredential, Ec2Credential, Keystone, Refused, User},
 };
 
 use super::DOMAIN;
@@ -123,6 +123,25 @@ impl Cloud {
         match self {
             Cloud::Real(admin) => admin.accepts_pair(access, secret).await.unwrap(),
             Cloud::Simulated(simulator) => simulator.pair_works(access, secret),
+        }
+    }
+
+    /// Whether Keystone lets an application credential log in.
+    pub async fn logs_in(&self, id: &str, secret: &str) -> bool {
+        match self {
+            Cloud::Real(_) => {
+                let keystone = Keystone::shared();
+                match keystone.login_application_credential(id, secret).await {
+                    Ok(_) => true,
+                    // Anything else than a refusal is no answer to the question.
+                    Err(error) => {
+                        let refused = error.downcast_ref::<Refused>().map(|it| it.status);
+                        assert!(matches!(refused, Some(401 | 404)), "{error:#}");
+                        false
+                    }
+                }
+            }
+            Cloud::Simulated(simulator) => simulator.application_credential_works(id, secret),
         }
     }
 }

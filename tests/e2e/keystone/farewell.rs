@@ -7,7 +7,7 @@ use credential_operator::api::{ClusterCredentialProvider, CredentialProvider};
 use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
 use kube::{
     ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PropagationPolicy},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy},
 };
 
 use super::*;

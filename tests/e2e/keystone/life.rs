@@ -20,20 +20,28 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
     // The provider gets its own finalizer once, with the first request that needs it.
     rig.stage.apply(&rig.access_key("warm-up")).await;
     rig.stage.ready("warm-up").await;
+    rig.stage.told(1, "into Secret warm-up").await;
+    rig.stage.counted(&rig.name(), 1).await;
 
     let mark = (rig.stage.wire.mark(), rig.wire.mark());
     let mut request = rig.access_key("s3");
     request["spec"]["renewal"] = json!({"overlap": format!("{}s", OVERLAP.as_secs())});
     rig.stage.apply(&request).await;
     let ready = rig.stage.ready("s3").await;
+    rig.stage.told(1, "serial 1 into Secret s3").await;
+    rig.stage.counted(&rig.name(), 2).await;
+    let mut writes = counts([
+        ("patch credentialrequests", 1),
+        ("create secrets", 1),
+        ("patch credentialrequests/status", 1),
+        ("create events", 1),
+        // The provider counts its requests.
+        ("patch clustercredentialproviders/status", 1),
+    ]);
     assert_eq!(
-        rig.changes_since(mark.0),
-        counts([
-            ("patch credentialrequests", 1),
-            ("create secrets", 1),
-            ("patch credentialrequests/status", 1),
-        ]),
-        "the first sync costs three writes"
+        rig.all_changes_since(mark.0),
+        writes,
+        "the first sync costs three writes, and is told"
     );
     assert_eq!(
         rig.keystone_calls_since(mark.1),
@@ -56,7 +64,6 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
     let record = &status.credentials[0];
     assert_eq!(record.owner.as_deref(), Some(rig.user.id.as_str()));
 
-    let mark = (rig.stage.wire.mark(), rig.wire.mark());
     rig.stage
         .annotate("s3", "credential-operator.dev/rotate", "1")
         .await;
@@ -88,11 +95,22 @@ async fn an_access_key_is_issued_proven_rotated_with_overlap_and_revoked() {
         .await;
     assert!(!rig.accepts(&first).await, "the old one is revoked");
     assert!(rig.accepts(&second).await);
+    // That somebody's wish was fulfilled is told, too.
+    rig.stage.told(1, "serial 2 into Secret s3").await;
+    for (write, more) in [
+        ("patch secrets", 1),
+        ("patch credentialrequests/status", 2),
+        ("create events", 1),
+    ] {
+        *writes.entry(write.to_owned()).or_default() += more;
+    }
     assert_eq!(
-        rig.changes_since(mark.0),
-        counts([("patch secrets", 1), ("patch credentialrequests/status", 2)]),
+        rig.all_changes_since(mark.0),
+        writes,
         "a rotation with overlap costs three writes"
     );
+    rig.was_always_good("s3").unwrap();
+    assert_eq!(rig.most_alive(mark.1), 2);
 
     rig.delete("s3").await;
     rig.gone("s3").await;

@@ -10,19 +10,22 @@ mod consumers;
 mod copies;
 mod crash;
 mod farewell;
+mod journal;
 mod life;
+mod pauses;
+mod queue;
 mod rotation;
 mod sessions;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use testkit::{
     openstack::{Admin, ApplicationCredential, Ec2Credential, User},
     wait::eventually,
-    wire::{Call, CallHead, WireProxy, summarize},
+    wire::{Call, CallHead, Mark, WireProxy, summarize},
 };
 
 use crate::stage::{SOON, Stage, value};
@@ -209,6 +212,13 @@ impl Rig {
         self.cloud.accepts(pair).await
     }
 
+    /// Whether Keystone lets the application credential in a Secret log in.
+    pub async fn logs_in(&self, secret: &Secret) -> bool {
+        let id = value(secret, "OS_APPLICATION_CREDENTIAL_ID");
+        let secret = value(secret, "OS_APPLICATION_CREDENTIAL_SECRET");
+        self.cloud.logs_in(&id, &secret).await
+    }
+
     /// Waits until the provider can be used.
     pub async fn provider_ready(&self) {
         let providers: Api<credential_operator::api::ClusterCredentialProvider> =
@@ -223,6 +233,13 @@ impl Rig {
         })
         .await
         .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    }
+
+    /// How many requests wait for the provider's budget.
+    pub async fn waiting(&self) -> f64 {
+        let label = format!("provider=\"ClusterCredentialProvider {}\"", self.name());
+        let metric = format!("credential_operator_provider_queue{{{label}}}");
+        self.stage.metric(&metric).await.unwrap_or_default()
     }
 
     /// Waits until a request is gone.
@@ -241,9 +258,17 @@ impl Rig {
             .unwrap();
     }
 
-    /// What was called at the API server since a mark that changes something, by kind. The Lease and
-    /// events are not about the life of a request, and a provider's status follows in its own time.
-    pub fn changes_since(&self, mark: testkit::wire::Mark) -> BTreeMap<String, usize> {
+    /// What was called at the API server since a mark that changes something, by kind: everything but
+    /// the Lease, which is about no provider and no request.
+    pub fn all_changes_since(&self, mark: Mark) -> BTreeMap<String, usize> {
+        let mut calls = self.stage.wire.since(mark);
+        calls.retain(|call| call.is_changing() && !call.label().ends_with(" leases"));
+        summarize(&calls)
+    }
+
+    /// The same for the life of a request alone: without events, and without the status of a provider,
+    /// which follows in its own time.
+    pub fn changes_since(&self, mark: Mark) -> BTreeMap<String, usize> {
         let calls: Vec<Call> = self
             .stage
             .wire
@@ -255,7 +280,7 @@ impl Rig {
     }
 
     /// What was called at Keystone since a mark, by kind, ids left out.
-    pub fn keystone_calls_since(&self, mark: testkit::wire::Mark) -> BTreeMap<String, usize> {
+    pub fn keystone_calls_since(&self, mark: Mark) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for call in self.wire.since(mark) {
             *counts.entry(keystone_label(&call)).or_default() += 1;
@@ -265,58 +290,40 @@ impl Rig {
 
     /// What every story ends with; see [`Stage::finish`].
     pub async fn finish(self) {
-        self.into_stage_with_secrets().await.finish().await;
+        self.into_stage().finish().await;
     }
 
-    /// The stage, for a story that goes on without Keystone.
-    pub fn into_stage(self) -> Stage {
-        self.stage
-    }
-
-    /// The stage, which knows all that must not be found anywhere.
-    async fn into_stage_with_secrets(mut self) -> Stage {
-        let mut secret = vec![self.user.password.clone()];
+    /// The stage, for a story that goes on without Keystone; it knows all that must not be found
+    /// anywhere.
+    pub fn into_stage(mut self) -> Stage {
+        let mut secrets = vec![self.user.password.clone()];
         if let Cloud::Simulated(simulator) = &self.cloud {
-            secret.extend(simulator.secret_values());
+            secrets.extend(simulator.secret_values());
         }
         for call in self.wire.calls() {
             for header in ["x-auth-token", "x-subject-token"] {
                 if let Some(token) = call.headers.get(header) {
-                    secret.push(token.to_str().unwrap().to_owned());
+                    secrets.push(token.to_str().unwrap().to_owned());
                 }
             }
+            // Pairs, also those that were never published.
+            let blob = blob_of(&call);
+            secrets.extend(blob["secret"].as_str().map(str::to_owned));
         }
-        let secrets: Api<Secret> = self.stage.api();
-        for found in secrets.list(&ListParams::default()).await.unwrap() {
-            if found
-                .labels()
-                .contains_key("credential-operator.dev/request-uid")
-            {
-                for key in [
-                    "AWS_SECRET_ACCESS_KEY",
-                    "OS_APPLICATION_CREDENTIAL_SECRET",
-                    "OS_TOKEN",
-                ] {
-                    secret.push(value(&found, key));
-                }
-            }
-        }
-        for call in self.wire.calls_where(|call| call.path == "/v3/credentials") {
-            if let Some(body) = call.json() {
-                let blob = body["credential"]["blob"]
-                    .as_str()
-                    .unwrap_or("{}")
-                    .to_owned();
-                let blob: Value = serde_json::from_str(&blob).unwrap();
-                secret.push(blob["secret"].as_str().unwrap_or_default().to_owned());
-            }
-        }
-        secret.retain(|value| !value.is_empty());
-        secret.sort();
-        secret.dedup();
-        self.stage.more_secret_values.append(&mut secret);
+        secrets.retain(|value| !value.is_empty());
+        self.stage.more_secret_values.append(&mut secrets);
         self.stage
     }
+}
+
+/// What a call to make a pair puts into it; null for other calls.
+pub fn blob_of(call: &CallHead) -> Value {
+    if call.method != "POST" || call.path != "/v3/credentials" {
+        return Value::Null;
+    }
+    let body = call.json().unwrap_or_default();
+    let blob = body["credential"]["blob"].as_str().unwrap_or_default();
+    serde_json::from_str(blob).unwrap_or_default()
 }
 
 /// Whether a call to the API server is about the life of a request.

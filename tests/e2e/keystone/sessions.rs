@@ -1,9 +1,11 @@
 //! Logging in: how often, what a refused login means, and what a dead session does not prove.
 
+mod gateway;
+
 use std::time::Duration;
 
 use credential_operator::api::{ClusterCredentialProvider, provider::LoginRecord};
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use testkit::wire::{Call, Fault, ResponseParts};
 
 use super::*;
@@ -179,6 +181,40 @@ async fn last_login(rig: &Rig) -> Option<LoginRecord> {
     let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
     let provider = providers.get(&rig.name()).await.unwrap();
     provider.status.and_then(|status| status.login)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_was_mended_at_keystone_is_found_by_the_attempt_that_has_come_due() {
+    let mut rig = Rig::new("ks-mended").await;
+    rig.stage.start().await;
+    rig.stage.apply(&rig.access_key("s3")).await;
+    rig.stage.ready("s3").await;
+    let user = rig.user.id.clone();
+    rig.admin().set_user_enabled(&user, false).await.unwrap();
+    rig.stage
+        .annotate("s3", "credential-operator.dev/rotate", "1")
+        .await;
+    super::bad_input::provider_refused(&rig, &rig.name(), "LoginRefused").await;
+    rig.stage.kill();
+    rig.admin().set_user_enabled(&user, true).await.unwrap();
+    // Nobody touches the Secret. Half an hour is long, so it has passed while nobody was there.
+    let mut login = last_login(&rig).await.unwrap();
+    login.time -= jiff::SignedDuration::from_mins(46);
+    let patch = json!({"status": {"login": login}});
+    Api::<ClusterCredentialProvider>::all(rig.stage.client.clone())
+        .patch_status(&rig.name(), &PatchParams::default(), &Patch::Merge(&patch))
+        .await
+        .unwrap();
+    let mark = rig.wire.mark();
+    rig.stage.start().await;
+    rig.stage
+        .until("s3", "rotated", |request| {
+            request.status.as_ref().unwrap().rotated.as_deref() == Some("1")
+        })
+        .await;
+    // One to see whether it works, one for the project.
+    assert_eq!(logins(&rig.wire.since(mark)), 2);
+    rig.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

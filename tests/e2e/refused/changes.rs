@@ -55,7 +55,10 @@ async fn what_a_request_is_about_cannot_be_changed() {
         row(
             "no kind of credential any more",
             with(request(), "spec/dce", json!({})),
-            &["spec.dce: ", "name the kind of credential: token: {}"],
+            &[
+                "spec.dce: ",
+                "name the kind of credential, exactly one of: token, accessKey",
+            ],
         ),
         row(
             "no system any more",

@@ -53,9 +53,18 @@ pub fn rows() -> Vec<Row> {
             &["spec.dce.auth: Required value"],
         ),
         row(
-            "no key pair",
+            "no login",
             without(cluster_provider(), "spec/dce/auth/keyPair"),
-            &["spec.dce.auth.keyPair: Required value"],
+            &["spec.dce.auth: ", "state either keyPair"],
+        ),
+        row(
+            "two logins",
+            with(
+                cluster_provider(),
+                "spec/dce/auth/accessKey",
+                json!({"secretRef": {"namespace": "platform", "name": "key"}}),
+            ),
+            &["spec.dce.auth: ", "state either keyPair"],
         ),
         row(
             "no login Secret",
@@ -270,9 +279,9 @@ fn grants() -> Vec<Row> {
         ),
         row(
             "a grant of an unknown kind",
-            cluster("dce/kinds", json!(["accessKey"])),
+            cluster("dce/kinds", json!(["password"])),
             &[
-                "spec.allow[0].dce.kinds[0]: Unsupported value: \"accessKey\"",
+                "spec.allow[0].dce.kinds[0]: Unsupported value: \"password\"",
                 "\"token\"",
             ],
         ),

@@ -52,7 +52,10 @@ pub fn rows() -> Vec<Row> {
         row(
             "a system without a kind",
             with(request(), "spec/dce", json!({})),
-            &["spec.dce: ", "name the kind of credential: token: {}"],
+            &[
+                "spec.dce: ",
+                "name the kind of credential, exactly one of: token, accessKey",
+            ],
         ),
         row(
             "two systems",
@@ -69,7 +72,10 @@ pub fn rows() -> Vec<Row> {
         row(
             "two kinds",
             with(request(), "spec/dce/accessKey", json!({})),
-            &["unknown field \"spec.dce.accessKey\""],
+            &[
+                "spec.dce: ",
+                "name the kind of credential, exactly one of: token, accessKey",
+            ],
         ),
         row(
             "a key that no request has",

@@ -1,4 +1,4 @@
-//! Many requests at once.
+//! Many requests at once, and when all that they lead to is over.
 
 use super::*;
 
@@ -80,5 +80,48 @@ impl Stage {
         })
         .await;
         result.unwrap_or_else(|error| panic!("provider: {error:#}"))
+    }
+
+    /// Waits until the status of a cluster provider counts so many requests: it may lag behind by some
+    /// seconds.
+    pub async fn counted(&self, provider: &str, requests: usize) {
+        let providers: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
+        let counted = eventually(SOON, || async {
+            let status = providers.get(provider).await?.status.unwrap_or_default();
+            ensure!(
+                status.requests == i64::try_from(requests).ok(),
+                "{:?} requests",
+                status.requests
+            );
+            Ok(())
+        });
+        counted
+            .await
+            .unwrap_or_else(|error| panic!("{provider}: {error:#}"));
+    }
+
+    /// Waits until so many passes were settled since the operator started.
+    pub async fn passes(&self, at_least: usize) {
+        let settled = "credential_operator_passes_total{outcome=\"settled\"}";
+        let made = eventually(SOON, || async {
+            let passes = self.metric(settled).await.unwrap_or_default();
+            ensure!(
+                passes >= f64::from(u32::try_from(at_least)?),
+                "{passes} passes"
+            );
+            Ok(())
+        });
+        made.await.expect("the operator looks at every request");
+    }
+
+    /// Waits until so many events about objects of the team say this.
+    pub async fn told(&self, times: usize, words: &str) {
+        let told = eventually(SOON, || async {
+            let events = self.events().await;
+            let matching = events.iter().filter(|event| event.contains(words)).count();
+            ensure!(matching == times, "{words}: {matching} times in {events:?}");
+            Ok(())
+        });
+        told.await.unwrap_or_else(|error| panic!("{error:#}"));
     }
 }

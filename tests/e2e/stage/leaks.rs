@@ -2,7 +2,61 @@
 
 use super::*;
 
+/// What published Secrets hold beside secrets.
+const PUBLIC: [&str; 16] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_AUTH_TYPE",
+    "OS_AUTH_URL",
+    "OS_IDENTITY_API_VERSION",
+    "OS_PROJECT_DOMAIN_ID",
+    "OS_PROJECT_DOMAIN_NAME",
+    "OS_PROJECT_ID",
+    "OS_PROJECT_NAME",
+    "OS_REGION_NAME",
+    "ca.crt",
+    "endpoint",
+    "expiry",
+];
+
 impl Stage {
+    /// The Secret of a request. What is secret in it is remembered, and looked for in the end.
+    pub async fn secret(&self, name: &str) -> Secret {
+        let secret = self
+            .api::<Secret>()
+            .get(name)
+            .await
+            .unwrap_or_else(|error| panic!("Secret {name}: {error}"));
+        let values = secret.data.iter().flatten();
+        let values = values.map(|(key, value)| (key.as_str(), value.0.clone()));
+        self.read_secrets
+            .lock()
+            .expect("no panic")
+            .extend(secrets_among(values));
+        secret
+    }
+
+    /// All secrets that the operator has written into Secrets, whether or not they are still there.
+    fn written_secrets(&self) -> BTreeSet<String> {
+        let calls = self.wire.calls_where(|call| {
+            let meant = call.kubernetes();
+            call.is_changing() && meant.is_some_and(|meant| meant.resource == "secrets")
+        });
+        let mut secrets = BTreeSet::new();
+        for body in calls.iter().filter_map(|call| call.json()) {
+            let data = body["data"].as_object().into_iter().flatten();
+            let values = data.filter_map(|(key, value)| {
+                let value = BASE64_STANDARD.decode(value.as_str()?).ok()?;
+                Some((key.as_str(), value))
+            });
+            secrets.extend(secrets_among(values));
+        }
+        secrets
+    }
+
     /// What every test ends with: the operator ends in time, and nothing secret is anywhere but in
     /// Secrets.
     pub async fn finish(mut self) {
@@ -26,20 +80,19 @@ impl Stage {
             "namespaced providers".to_owned(),
             listed::<CredentialProvider>(&self.api()).await,
         ));
-        let provider: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
-        let provider = provider
-            .get_opt(&self.team)
-            .await
-            .expect("the provider can be read");
+        let providers: Api<ClusterCredentialProvider> = Api::all(self.client.clone());
+        let own = ListParams::default().labels(&format!("stage={}", self.team));
         places.push((
-            "provider".to_owned(),
-            serde_json::to_string(&provider).expect("JSON"),
+            "cluster providers".to_owned(),
+            listed_by(&providers, &own).await,
         ));
         places.push(("events".to_owned(), listed::<Event>(&self.api()).await));
         let events: Api<Event> = Api::namespaced(self.client.clone(), "default");
         places.push(("cluster events".to_owned(), listed(&events).await));
-        let mut secrets = self.dce.secret_values();
-        secrets.append(&mut self.more_secret_values);
+        let mut secrets = self.written_secrets();
+        secrets.extend(self.dce.secret_values());
+        secrets.append(&mut self.read_secrets.lock().expect("no panic"));
+        secrets.extend(std::mem::take(&mut self.more_secret_values));
         for (place, text) in &places {
             for secret in &secrets {
                 for form in forms(secret) {
@@ -60,7 +113,8 @@ fn forms(secret: &str) -> Vec<String> {
         let padded = format!("{}{secret}", "x".repeat(skip));
         let text = BASE64_STANDARD.encode(padded);
         let text = text.trim_end_matches('=');
-        text[4.min(text.len())..text.len().saturating_sub(2)].to_owned()
+        let inner = text.get(4..text.len().saturating_sub(2));
+        inner.unwrap_or_default().to_owned()
     });
     let url: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     encoded
@@ -69,13 +123,26 @@ fn forms(secret: &str) -> Vec<String> {
         .collect()
 }
 
+/// What is secret among the values of a Secret.
+fn secrets_among<'a>(
+    values: impl Iterator<Item = (&'a str, Vec<u8>)>,
+) -> impl Iterator<Item = String> {
+    values
+        .filter(|(key, _)| !PUBLIC.contains(key))
+        .filter_map(|(_, value)| String::from_utf8(value).ok())
+}
+
 async fn listed<K>(api: &Api<K>) -> String
 where
     K: Clone + DeserializeOwned + Debug + serde::Serialize,
 {
-    let list = api
-        .list(&ListParams::default())
-        .await
-        .expect("objects can be listed");
+    listed_by(api, &ListParams::default()).await
+}
+
+async fn listed_by<K>(api: &Api<K>, which: &ListParams) -> String
+where
+    K: Clone + DeserializeOwned + Debug + serde::Serialize,
+{
+    let list = api.list(which).await.expect("objects can be listed");
     serde_json::to_string(&list.items).expect("JSON")
 }

@@ -157,10 +157,15 @@ impl Stage {
         operator.get(path).await
     }
 
-    /// The value of a metric's first line that begins with `prefix`.
+    /// The value of the one metric whose line begins with `prefix`.
+    ///
+    /// # Panics
+    /// When several do: which of them comes first is chance.
     pub async fn metric(&self, prefix: &str) -> Option<f64> {
         let text = self.get("/metrics").await.ok()?;
-        let line = text.lines().find(|line| line.starts_with(prefix))?;
+        let mut lines = text.lines().filter(|line| line.starts_with(prefix));
+        let line = lines.next()?;
+        assert_eq!(lines.next(), None, "{prefix} is not the only one: {line}");
         line.rsplit(' ').next()?.parse().ok()
     }
 }

@@ -2,10 +2,13 @@
 
 #![warn(missing_docs)]
 
+pub mod cloudcenter;
+pub mod cloudmc;
 pub mod control_plane;
 pub mod dce;
 pub mod keystone;
 pub mod openstack;
 pub mod server;
+pub mod soda;
 pub mod wait;
 pub mod wire;

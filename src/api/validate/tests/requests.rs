@@ -18,6 +18,7 @@ fn asking(dce: Option<DceCredential>) -> CredentialRequestSpec {
         },
         dce,
         keystone: None,
+        cloud_mc: None,
         cloud_center: None,
         secret: None,
         renewal: None,

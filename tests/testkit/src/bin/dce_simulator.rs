@@ -1,10 +1,12 @@
 //! The DCE simulator as a process, for the demo and the benchmarks.
 //!
-//! When it listens it prints one line of JSON: `endpoint`, `ak`, `sk`, and `ca` (a file) with `--tls`. Orders come over
-//! HTTP below `/_sim/` at the root of the server, in front of any prefix:
+//! When it listens it prints one line of JSON: `endpoint`, `ak`, `sk`, `ca` (a file) with `--tls`, and `accessKey` (its
+//! `id` and `token`) with `--generation from-0.14`. Orders come over HTTP below `/_sim/` at the root of the server, in
+//! front of any prefix:
 //!
 //! ```text
 //! curl -fs http://127.0.0.1:PORT/_sim/ledger
+//! curl -fs http://127.0.0.1:PORT/_sim/access-keys
 //! curl -fs http://127.0.0.1:PORT/_sim/accepts --data-binary @token      # fails when the token is dead
 //! curl -fs http://127.0.0.1:PORT/_sim/faults -X PUT \
 //!     --data '{"route": "GET */token", "fault": {"html": 502}, "times": 3}'
@@ -41,7 +43,7 @@ struct Args {
     /// Tokens live at most so many seconds.
     #[arg(long, value_name = "SECONDS")]
     grant_at_most: Option<u64>,
-    /// The user whose key pair is printed.
+    /// The user whose key pair, or whose first access key, is printed.
     #[arg(long, value_name = "NAME", default_value = "workload")]
     user: String,
     /// The user may list all users.
@@ -82,6 +84,10 @@ fn main() -> anyhow::Result<()> {
         simulator.add_user(&args.user)
     };
     let mut ready = json!({"endpoint": simulator.endpoint(), "ak": ak, "sk": sk});
+    if let Version::From014 = args.generation {
+        let key = simulator.add_access_key(&args.user, "login", None);
+        ready["accessKey"] = json!({"id": key.id, "token": key.token});
+    }
     if let (Some(pem), Some(dir)) = (simulator.ca_pem(), &args.dir) {
         let path = dir.join("ca.crt");
         std::fs::create_dir_all(dir)

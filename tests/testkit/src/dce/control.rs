@@ -12,6 +12,8 @@ use crate::server::{SimRequest, SimResponse, json as json_answer, text};
 /// Answers one order:
 ///
 /// - `GET /_sim/ledger`: counts
+/// - `GET /_sim/access-keys`: id, name and owner of each that was ever made, and whether it works; not the keys
+///   themselves
 /// - `POST /_sim/accepts` with a token as body: 200 when it is live, 410 when not
 /// - `POST /_sim/revoke` with a token as body; `POST /_sim/revoke-all`
 /// - `POST /_sim/change-pair?user=NAME`: a new pair, the old ones are refused from then on
@@ -28,6 +30,19 @@ pub(super) fn answer(dce: &Dce, request: &SimRequest) -> Option<SimResponse> {
                 "loginsRefused": dce.logins_refused.load(Ordering::Relaxed),
             }),
         ),
+        ("GET", "access-keys") => {
+            let keys = dce.keyring.all(&dce.ledger).into_iter();
+            let keys = keys.map(|key| {
+                json!({
+                    "id": key.id,
+                    "name": key.name,
+                    "user": key.username,
+                    "deleted": key.deleted,
+                    "live": key.live,
+                })
+            });
+            json_answer(StatusCode::OK, &keys.collect())
+        }
         ("POST", "accepts") => {
             let live = dce.ledger.is_live(&request.text());
             let status = if live {

@@ -63,6 +63,16 @@ struct State {
     tokens: HashMap<Arc<str>, Standing>,
 }
 
+impl State {
+    fn live(&self, now_ms: i64) -> impl Iterator<Item = (usize, &Issue)> {
+        let mut seen = HashSet::new();
+        let issues = self.issues.iter().enumerate();
+        issues.filter(move |(_, issue)| {
+            self.tokens[&issue.token].is_live(now_ms) && seen.insert(&issue.token)
+        })
+    }
+}
+
 /// An [`IssuedToken`] that shares its text: benchmarks issue hundreds of thousands.
 struct Issue {
     username: Arc<str>,
@@ -108,6 +118,17 @@ impl Ledger {
         true
     }
 
+    /// Notes the token of an access key. `false` when there was such a token before: then nothing is noted, and another
+    /// one must be made.
+    pub(super) fn note_key(&self, token: &str, standing: Standing) -> bool {
+        let mut state = self.0.lock().unwrap();
+        let new = !state.tokens.contains_key(token);
+        if new {
+            state.tokens.insert(token.into(), standing);
+        }
+        new
+    }
+
     pub(super) fn standing(&self, token: &str) -> Option<Standing> {
         self.0.lock().unwrap().tokens.get(token).cloned()
     }
@@ -135,6 +156,13 @@ impl Ledger {
         standings.for_each(|standing| standing.revoked = true);
     }
 
+    /// From this moment on the token does not work.
+    pub(super) fn end(&self, token: &str, at_ms: i64) {
+        if let Some(standing) = self.0.lock().unwrap().tokens.get_mut(token) {
+            standing.works_until_ms = at_ms;
+        }
+    }
+
     pub(super) fn is_live(&self, token: &str) -> bool {
         let standing = self.standing(token);
         standing.is_some_and(|standing| standing.is_live(now_ms()))
@@ -150,22 +178,15 @@ impl Ledger {
         self.0.lock().unwrap().issues.len()
     }
 
-    /// Each live token once, at its first issue.
+    /// Each live token once, at its first issue. Those of access keys have no issue.
     pub(super) fn live(&self) -> Vec<IssuedToken> {
-        let (now, mut seen) = (now_ms(), HashSet::new());
         let state = self.0.lock().unwrap();
-        let issues = state.issues.iter().enumerate();
-        let live = issues.filter(|(_, issue)| {
-            state.tokens[&issue.token].is_live(now) && seen.insert(&issue.token)
-        });
+        let live = state.live(now_ms());
         live.map(|(index, issue)| issue.describe(index)).collect()
     }
 
     pub(super) fn live_count(&self) -> usize {
-        let now = now_ms();
-        let state = self.0.lock().unwrap();
-        let standings = state.tokens.values();
-        standings.filter(|standing| standing.is_live(now)).count()
+        self.0.lock().unwrap().live(now_ms()).count()
     }
 
     /// Every token that was ever handed out, each once.

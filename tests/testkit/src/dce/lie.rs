@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Something wrong that the simulator says until [`super::DceSimulator::stop_lying`].
 ///
-/// Several may be told at once, but of those about tokens only the one told last counts.
+/// Several may be told at once, but of those about one thing only the one told last counts. What is said here of tokens
+/// holds for access keys too; where the answer is empty, no token was made, but an access key was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
     /// The token has no `exp`. It works for as long as was asked.
@@ -32,11 +33,42 @@ pub enum Lie {
     SelfTestMissing,
     /// The self-test answers 200 and the HTML of a login page, also without a token.
     SelfTestHtml,
+    /// The self-test speaks of another user than the one whose token it is.
+    SelfTestOtherUser,
+    /// A new access key has a token and no id.
+    KeyWithoutId,
+    /// The list of access keys is empty, whatever there is.
+    KeysHidden,
+    /// An access key is deleted, says the answer, and lives on.
+    DeleteUndone,
+}
+
+/// What a lie is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Tokens,
+    SelfTest,
+    KeyList,
+    KeyDeletion,
 }
 
 impl Lie {
-    /// Whether it is about the answer of the self-test; else it is about tokens.
-    pub(super) fn about_self_test(self) -> bool {
-        matches!(self, Lie::SelfTestMissing | Lie::SelfTestHtml)
+    pub(super) fn topic(self) -> Topic {
+        match self {
+            Lie::SelfTestMissing | Lie::SelfTestHtml | Lie::SelfTestOtherUser => Topic::SelfTest,
+            Lie::KeysHidden => Topic::KeyList,
+            Lie::DeleteUndone => Topic::KeyDeletion,
+            Lie::ExpMissing
+            | Lie::ExpPast
+            | Lie::IatInFuture(_)
+            | Lie::Opaque
+            | Lie::EmptyObject
+            | Lie::Null
+            | Lie::EmptyToken
+            | Lie::HugeToken
+            | Lie::DiesEarly(_)
+            | Lie::OtherUser
+            | Lie::KeyWithoutId => Topic::Tokens,
+        }
     }
 }

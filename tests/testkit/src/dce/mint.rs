@@ -18,7 +18,7 @@ const DEFAULT_DAYS: i64 = 3;
 const PADDING: usize = 800_000;
 
 /// The user for whom [`Lie::OtherUser`] makes tokens.
-const SOMEBODY_ELSE: &str = "somebody-else";
+pub(super) const SOMEBODY_ELSE: &str = "somebody-else";
 
 /// What tokens are made from.
 pub(super) struct Mint<'a> {
@@ -27,6 +27,21 @@ pub(super) struct Mint<'a> {
     pub(super) users: &'a Users,
     pub(super) at_most: Option<Duration>,
     pub(super) lie: Option<Lie>,
+}
+
+/// When a token is to end.
+struct End {
+    /// What it says, in seconds since the epoch.
+    exp: Option<i64>,
+    /// What it does, in milliseconds since the epoch.
+    works_until_ms: i64,
+}
+
+/// A token that nobody has yet.
+struct Made {
+    token: String,
+    claims: Claims,
+    standing: Standing,
 }
 
 impl Mint<'_> {
@@ -38,13 +53,43 @@ impl Mint<'_> {
             Some(Lie::EmptyToken) => return json!({"token": ""}),
             _ => {}
         }
-        let life = self.life(cycle);
+        let exp = (now_ms() / 1000).saturating_add(self.life(cycle));
+        let end = End {
+            exp: Some(exp),
+            works_until_ms: exp.saturating_mul(1000),
+        };
         // Only a token that was revoked in this second is made twice. What is revoked must stay dead, so the next
         // one says that it is a second older.
         for older in 0.. {
-            let (token, issued, standing) = self.make(user, cycle, life, older);
-            if self.ledger.note(issued, standing) {
-                return json!({"token": token});
+            let made = self.make(user, &end, older);
+            let issued = IssuedToken {
+                serial: 0,
+                username: user.username.clone(),
+                token: made.token.clone(),
+                iat: made.claims.iat,
+                exp: made.claims.exp.filter(|_| !made.standing.opaque),
+                works_until_ms: made.standing.works_until_ms,
+                cycle_asked: cycle,
+            };
+            if self.ledger.note(issued, made.standing) {
+                return json!({"token": made.token});
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// Makes the token of an access key that expires at a moment, or never, and notes it in the ledger.
+    ///
+    /// No two keys have the same token: one that would be the same says that it is a second older.
+    pub(super) fn key(&self, user: &User, expires_ms: Option<i64>) -> String {
+        let end = End {
+            exp: expires_ms.map(|ms| ms.div_euclid(1000) + i64::from(ms.rem_euclid(1000) > 0)),
+            works_until_ms: expires_ms.unwrap_or(i64::MAX),
+        };
+        for older in 0.. {
+            let made = self.make(user, &end, older);
+            if self.ledger.note_key(&made.token, made.standing) {
+                return made.token;
             }
         }
         unreachable!("the loop has no end")
@@ -61,18 +106,12 @@ impl Mint<'_> {
         }
     }
 
-    fn make(
-        &self,
-        user: &User,
-        cycle: Option<i64>,
-        life: i64,
-        older: i64,
-    ) -> (String, IssuedToken, Standing) {
+    fn make(&self, user: &User, end: &End, older: i64) -> Made {
         let now = now_ms() / 1000;
         let mut subject = user.clone();
-        let mut works_until_ms = now.saturating_add(life).saturating_mul(1000);
+        let mut works_until_ms = end.works_until_ms;
         let mut claims = Claims {
-            exp: Some(now.saturating_add(life)),
+            exp: end.exp,
             iat: now - older,
             iss: ISSUER.to_owned(),
             sub: user.id.to_string(),
@@ -108,19 +147,10 @@ impl Mint<'_> {
             true => format!("TOKENMARK-{}", Uuid::new_v4()),
             false => self.signer.sign(&claims),
         };
-        let issued = IssuedToken {
-            serial: 0,
-            username: user.username.clone(),
-            token: token.clone(),
-            iat: claims.iat,
-            exp: claims.exp.filter(|_| !opaque),
-            works_until_ms,
-            cycle_asked: cycle,
-        };
-        (
+        Made {
             token,
-            issued,
-            Standing::new(subject.id, works_until_ms, opaque),
-        )
+            claims,
+            standing: Standing::new(subject.id, works_until_ms, opaque),
+        }
     }
 }

@@ -12,25 +12,38 @@
 //! Where the sources are silent (the errors of the token request, for example) the simulator does what the other
 //! endpoints do, and says so.
 //!
-//! Each concern has a file: who may log in (`users`), what was issued (`ledger`), how tokens are signed (`signer`) and
-//! made (`mint`), what the gateway lets through (`gateway`), and the endpoints (`protocol`). A new endpoint is one more
-//! arm in `protocol`, with its handler in a file of its own.
+//! Until 0.14 key pairs are exchanged for tokens. Since then there are access keys, each of which is a token, and the
+//! token request is gone: see [`Generation`].
+//!
+//! Each concern has a file: who may log in (`users`), what was issued (`ledger`) and who has which access keys
+//! (`keyring`), how tokens are signed (`signer`) and made (`mint`), what the gateway lets through (`gateway`), the
+//! endpoints (`protocol`, `access_keys`), and what tests can do (`simulator`, `deeds`). A new endpoint is one more arm
+//! in `protocol`, with its handler in a file of its own.
 #![warn(missing_docs)]
 
+mod access_keys;
 mod control;
+mod deeds;
 mod gateway;
+mod keyring;
 mod ledger;
 mod lie;
 mod mint;
 mod protocol;
 mod signer;
 mod simulator;
+mod times;
 mod users;
 
+pub use keyring::{AccessKey, QuotaRefusal};
 pub use ledger::IssuedToken;
 pub use lie::Lie;
-pub use protocol::{CURRENT_USER, RefusalStyle, TOKEN, USERS};
+pub use protocol::{
+    ACCESS_KEY_CREATE, ACCESS_KEY_DELETE, ACCESS_KEY_LIST, ACCESS_KEYS, CURRENT_USER, RefusalStyle,
+    TOKEN, USERS,
+};
 pub use simulator::{DceOptions, DceSimulator, Generation};
+pub use times::{NeverForm, TimeForm};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -8,19 +8,29 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::keyring::{Keyring, QuotaRefusal, Rules};
 use super::ledger::Ledger;
-use super::lie::Lie;
-use super::mint::Mint;
+use super::lie::{Lie, Topic};
+use super::mint::{Mint, SOMEBODY_ELSE};
 use super::signer::Signer;
 use super::simulator::Generation;
+use super::times::{NeverForm, TimeForm};
 use super::users::{User, Users};
-use super::{control, gateway};
+use super::{access_keys, control, gateway};
 use crate::server::{Protocol, SimRequest, SimResponse, html, json as json_answer, text};
 
 /// The route of the token request, whatever the prefix (access key page, "Generate token based on key pair").
 pub const TOKEN: &str = "*/apis/ghippo.io/v1alpha1/token";
 /// The route of the self-test, whatever the prefix (OpenAPI, `current-user`).
 pub const CURRENT_USER: &str = "*/apis/ghippo.io/v1alpha1/current-user";
+/// The route of one's own access keys, all and single ones, whatever the prefix (OpenAPI). Making one is not part of it.
+pub const ACCESS_KEYS: &str = "*/apis/ghippo.io/v1alpha1/current-user/accesstokens*";
+/// The route of the list of one's own access keys, whatever the prefix (OpenAPI).
+pub const ACCESS_KEY_LIST: &str = "GET */apis/ghippo.io/v1alpha1/current-user/accesstokens";
+/// The route by which an access key of one's own is made, whatever the prefix (OpenAPI).
+pub const ACCESS_KEY_CREATE: &str = "POST */apis/ghippo.io/v1alpha1/current-user/accesstoken";
+/// The route by which an access key of one's own is deleted, whatever the prefix (OpenAPI).
+pub const ACCESS_KEY_DELETE: &str = "DELETE */apis/ghippo.io/v1alpha1/current-user/accesstokens/*";
 /// The route of the user list, whatever the prefix (access key page, "Use token to access API").
 pub const USERS: &str = "*/apis/ghippo.io/v1alpha1/users";
 
@@ -49,6 +59,7 @@ pub(super) struct Dce {
     pub(super) prefix: String,
     pub(super) users: Users,
     pub(super) ledger: Ledger,
+    pub(super) keyring: Keyring,
     pub(super) signer: Signer,
     pub(super) settings: Mutex<Settings>,
     pub(super) token_requests: AtomicU64,
@@ -61,12 +72,16 @@ pub(super) struct Settings {
     pub(super) at_most: Option<Duration>,
     pub(super) refusals: RefusalStyle,
     pub(super) lies: Vec<Lie>,
+    pub(super) key_rules: Rules,
+    pub(super) quota_refusal: QuotaRefusal,
+    pub(super) times: TimeForm,
+    pub(super) never: NeverForm,
 }
 
 impl Settings {
-    fn lie(&self, about_self_test: bool) -> Option<Lie> {
+    pub(super) fn lie(&self, topic: Topic) -> Option<Lie> {
         let mut lies = self.lies.iter().rev().copied();
-        lies.find(|lie| lie.about_self_test() == about_self_test)
+        lies.find(|lie| lie.topic() == topic)
     }
 }
 
@@ -77,18 +92,20 @@ impl Protocol for Dce {
             return text(StatusCode::NOT_FOUND, "");
         };
         let get = request.method == Method::GET;
-        match endpoint {
-            "token" if self.generation == Generation::From014 => not_found(),
-            "token" | "current-user" | "users" if !get => {
-                envelope(StatusCode::NOT_IMPLEMENTED, "Method Not Allowed")
+        let keys = self.generation == Generation::From014;
+        let path: Vec<&str> = endpoint.split('/').collect();
+        let answer = match path[..] {
+            ["token"] if keys => Err(not_found()),
+            ["token" | "current-user" | "users"] if !get => Err(not_allowed()),
+            ["token"] => self.token(request),
+            ["current-user"] => self.current_user(request),
+            ["users"] => self.list_users(request),
+            ["current-user", _, ..] | ["users", _, _, ..] if keys => {
+                access_keys::answer(self, request, &path)
             }
-            "token" => self.token(request).unwrap_or_else(|refusal| *refusal),
-            "current-user" => self
-                .current_user(request)
-                .unwrap_or_else(|refusal| *refusal),
-            "users" => self.list_users(request).unwrap_or_else(|refusal| *refusal),
-            _ => not_found(),
-        }
+            _ => Err(not_found()),
+        };
+        answer.unwrap_or_else(|refusal| *refusal)
     }
 
     fn arrived(&self, request: &SimRequest) {
@@ -142,7 +159,7 @@ impl Dce {
             ledger: &self.ledger,
             users: &self.users,
             at_most: settings.at_most,
-            lie: settings.lie(false),
+            lie: settings.lie(Topic::Tokens),
         };
         Ok(json_answer(StatusCode::OK, &mint.answer(&user, cycle)))
     }
@@ -150,13 +167,16 @@ impl Dce {
     /// `GET current-user` (OpenAPI): who the bearer is. `uid`, `username`, `email` and `locale` are in all published
     /// versions, the other fields came later.
     fn current_user(&self, request: &SimRequest) -> Result<SimResponse, Refusal> {
-        let lie = self.settings.lock().unwrap().lie(true);
+        let lie = self.settings.lock().unwrap().lie(Topic::SelfTest);
         match lie {
-            Some(Lie::SelfTestMissing) => return Err(not_found().into()),
+            Some(Lie::SelfTestMissing) => return Err(not_found()),
             Some(Lie::SelfTestHtml) => return Ok(html(StatusCode::OK, LOGIN_PAGE)),
             _ => {}
         }
-        let user = self.bearer(request)?;
+        let mut user = self.bearer(request)?;
+        if lie == Some(Lie::SelfTestOtherUser) {
+            user = self.users.ensure(SOMEBODY_ELSE);
+        }
         let body = json!({
             "uid": user.id.to_string(),
             "username": user.username,
@@ -194,7 +214,7 @@ impl Dce {
         Ok(json_answer(StatusCode::OK, &body))
     }
 
-    fn bearer(&self, request: &SimRequest) -> Result<User, Refusal> {
+    pub(super) fn bearer(&self, request: &SimRequest) -> Result<User, Refusal> {
         let id: Uuid = gateway::check(&self.signer, &self.ledger, request)?;
         let gone = || envelope(StatusCode::UNAUTHORIZED, "user not found").into();
         self.users.by_id(id).ok_or_else(gone)
@@ -225,24 +245,35 @@ fn whole_number(name: &str, value: &str) -> Result<i64, Refusal> {
     })
 }
 
-fn invalid(message: &str) -> Refusal {
+pub(super) fn invalid(message: &str) -> Refusal {
     envelope(StatusCode::BAD_REQUEST, message).into()
 }
 
-fn not_found() -> SimResponse {
-    envelope(StatusCode::NOT_FOUND, "Not Found")
+pub(super) fn not_found() -> Refusal {
+    envelope(StatusCode::NOT_FOUND, "Not Found").into()
 }
 
-/// ghippo's errors (OpenAPI, `googlerpcStatus`): `code` is the number of the gRPC code, not of the HTTP status.
-fn envelope(status: StatusCode, message: &str) -> SimResponse {
+pub(super) fn not_allowed() -> Refusal {
+    envelope(StatusCode::NOT_IMPLEMENTED, "Method Not Allowed").into()
+}
+
+/// ghippo's errors (OpenAPI, `googlerpcStatus`) with the code of gRPC that the gRPC gateway makes this status of.
+pub(super) fn envelope(status: StatusCode, message: &str) -> SimResponse {
     let code = match status {
         StatusCode::BAD_REQUEST => 3,
         StatusCode::NOT_FOUND => 5,
+        StatusCode::CONFLICT => 6,
         StatusCode::FORBIDDEN => 7,
+        StatusCode::TOO_MANY_REQUESTS => 8,
         StatusCode::NOT_IMPLEMENTED => 12,
         StatusCode::UNAUTHORIZED => 16,
         _ => 2,
     };
+    coded(status, code, message)
+}
+
+/// ghippo's errors: `code` is the number of the gRPC code, not of the HTTP status.
+pub(super) fn coded(status: StatusCode, code: u8, message: &str) -> SimResponse {
     let body = json!({"code": code, "message": message, "details": []});
     json_answer(status, &body)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::keyring::Keyring;
 use super::ledger::{IssuedToken, Ledger};
 use super::lie::Lie;
 use super::protocol::{Dce, RefusalStyle, Settings};
@@ -19,7 +20,8 @@ pub enum Generation {
     /// 0.13: `cycle` may be left out and is then three days.
     #[default]
     Before014,
-    /// Since 0.14 there is no token request: 404. Access keys took its place.
+    /// Since 0.14 there is no token request: 404. Access keys took its place: see
+    /// [`DceSimulator::add_access_key`].
     From014,
 }
 
@@ -40,7 +42,7 @@ pub struct DceOptions {
 
 /// A running simulator. It stops when it is dropped.
 pub struct DceSimulator {
-    dce: Arc<Dce>,
+    pub(super) dce: Arc<Dce>,
     server: SimServer,
 }
 
@@ -52,6 +54,7 @@ impl DceSimulator {
             prefix: options.prefix.trim_end_matches('/').to_owned(),
             users: Users::default(),
             ledger: Ledger::default(),
+            keyring: Keyring::default(),
             signer: Signer::new(),
             settings: Settings::default().into(),
             token_requests: 0.into(),
@@ -126,12 +129,12 @@ impl DceSimulator {
         self.dce.settings.lock().unwrap().lies.clear();
     }
 
-    /// From now on this token is answered with 401. It never comes back to life.
+    /// From now on this token, which may be an access key, is answered with 401. It never comes back to life.
     pub fn revoke(&self, token: &str) {
         self.dce.ledger.revoke(token);
     }
 
-    /// Revokes every token that was issued until now.
+    /// Revokes every token that was issued until now, access keys too.
     pub fn revoke_all(&self) {
         self.dce.ledger.revoke_all();
     }
@@ -141,7 +144,7 @@ impl DceSimulator {
         self.dce.ledger.issued()
     }
 
-    /// The tokens that work now, each once.
+    /// The tokens of token requests that work now, each once.
     pub fn live(&self) -> Vec<IssuedToken> {
         self.dce.ledger.live()
     }
@@ -177,8 +180,8 @@ impl DceSimulator {
         self.server.max_in_flight(route)
     }
 
-    /// The faults that requests meet. Routes: [`super::TOKEN`], [`super::CURRENT_USER`], [`super::USERS`], or any
-    /// other.
+    /// The faults that requests meet. Routes: [`super::TOKEN`], [`super::CURRENT_USER`], [`super::USERS`],
+    /// [`super::ACCESS_KEYS`], [`super::ACCESS_KEY_CREATE`], or any other.
     pub fn faults(&self) -> &Faults {
         self.server.faults()
     }
@@ -188,7 +191,7 @@ impl DceSimulator {
         self.server.down(down);
     }
 
-    /// Everything secret that it was configured with or has ever handed out: access keys, secret keys, tokens. For
+    /// Everything secret that it was configured with or has ever handed out: key pairs, tokens, access keys. For
     /// searches in logs, events and dumps.
     pub fn secret_values(&self) -> Vec<String> {
         let mut values = self.dce.users.secret_values();

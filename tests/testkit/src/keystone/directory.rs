@@ -78,6 +78,32 @@ fn describe(call: &Call<'_>, id: &str, user: &User) -> Value {
     body
 }
 
+/// `GET /v3/projects/{id}`: for admins, and for those whose token is for it. To all others one that does not exist looks
+/// like one of somebody else.
+pub(super) fn project(call: &mut Call<'_>, id: &str) -> Answer {
+    let caller = call.caller()?;
+    let known = call.state.projects.get(id);
+    let own = known.is_some() && caller.token.project.as_deref() == Some(id);
+    if !own && !caller.is_admin() {
+        return Err(forbidden("identity:get_project"));
+    }
+    let Some(project) = known else {
+        return Err(not_found(format!("Could not find project: {id}.")));
+    };
+    ok(&json!({"project": {
+        "id": id,
+        "name": project.name,
+        "domain_id": project.domain,
+        "description": "",
+        "enabled": project.enabled,
+        "parent_id": project.domain,
+        "is_domain": false,
+        "options": {},
+        "tags": [],
+        "links": {"self": call.link(&format!("/projects/{id}"))},
+    }}))
+}
+
 /// `GET /v3/role_assignments`: for admins, by user and project. With `effective` implied roles are listed too, each
 /// with the role that it comes from.
 pub(super) fn role_assignments(call: &mut Call<'_>) -> Answer {

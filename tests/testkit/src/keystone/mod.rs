@@ -9,8 +9,8 @@
 //!
 //! - There are no trusts, no groups, no federation, no scopes of a domain or of the system, and no domains that are
 //!   disabled. Roles imply each other as they do after Keystone's bootstrap: admin, manager, member, reader.
-//! - `POST …/credentials/OS-EC2` and the APIs that only set the scene (projects, roles, changes of users) answer 501:
-//!   tests declare users by methods. The catalog holds Keystone itself and nothing else.
+//! - `POST …/credentials/OS-EC2` and the APIs that only set the scene (all of projects but a look at one, roles, changes
+//!   of users) answer 501: tests declare users by methods. The catalog holds Keystone itself and nothing else.
 //! - A refused body is described by the first line of Keystone's words; `POST /v3/auth/tokens` of the real one adds its
 //!   whole schema. A 405 has no `Allow`.
 //! - `POST /v3/s3tokens` checks signatures of version 4. Those of version 2 need SHA-1 and answer 501.

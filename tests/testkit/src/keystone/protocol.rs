@@ -123,6 +123,8 @@ fn route(state: &mut State, request: &SimRequest, base: &str) -> Answer {
         ("GET", ["v3", "role_assignments"]) => directory::role_assignments(call),
         (_, ["v3", "role_assignments"]) => Err(method_not_allowed()),
 
+        ("GET", ["v3", "projects", id]) => directory::project(call, id),
+
         (_, ["v3", "users", rest @ ..]) => of_users(call, method, rest),
 
         (_, ["v3", first, ..]) if LEFT_OUT.contains(first) => {

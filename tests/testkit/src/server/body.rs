@@ -15,7 +15,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::calls::OpenCall;
 
 /// Any body that the server can send.
-pub(super) type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
+pub(crate) type AnyBody = UnsyncBoxBody<Bytes, io::Error>;
 
 const CHUNK: &[u8] = &[b'a'; 64 * 1024];
 

@@ -71,7 +71,7 @@ impl Fault {
 }
 
 /// What to do about a request after its fault was looked at.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Let the protocol answer, after this time.
     AnswerAfter(Duration),
     /// Let the protocol answer once the fault is gone.

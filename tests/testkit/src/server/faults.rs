@@ -39,10 +39,10 @@ impl State {
 }
 
 /// A fault that a request has met.
-pub(super) struct Met {
-    pub(super) fault: Fault,
+pub(crate) struct Met {
+    pub(crate) fault: Fault,
     /// Cancelled when the fault is removed.
-    pub(super) released: CancellationToken,
+    pub(crate) released: CancellationToken,
 }
 
 impl Faults {
@@ -86,7 +86,7 @@ impl Faults {
         state.counted.iter().map(|(_, times)| times).sum()
     }
 
-    pub(super) fn meet(&self, method: &Method, path: &str) -> Option<Met> {
+    pub(crate) fn meet(&self, method: &Method, path: &str) -> Option<Met> {
         let mut state = self.0.lock().unwrap();
         state.counted.retain(|(_, times)| *times > 0);
         let counted = state.counted.iter_mut();

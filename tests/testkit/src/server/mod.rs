@@ -22,26 +22,41 @@ mod tests;
 mod tls;
 
 pub use answer::{html, json, text};
+pub(crate) use body::AnyBody;
 pub use calls::SimCall;
 pub use fault::Fault;
+pub(crate) use fault::Outcome;
 pub use faults::Faults;
 pub use request::SimRequest;
 pub use route::Route;
 pub use run::{ServerOptions, SimServer};
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::Response;
 
 /// The answer of a protocol: small enough to be held in memory.
 pub type SimResponse = Response<Bytes>;
 
+/// An answer that has to wait for another server. `None` closes the connection without an answer.
+pub type Later = BoxFuture<'static, Option<SimResponse>>;
+
 /// What one provider's server says. The server calls it after the faults had their turn.
 ///
 /// It is synchronous on purpose: a simulator keeps its state in memory, and a handler that cannot wait cannot
-/// hold a lock across a wait.
+/// hold a lock across a wait. Only a system that has another one behind it answers later.
 pub trait Protocol: Send + Sync + 'static {
     /// Answers one request.
     fn answer(&self, request: &SimRequest) -> SimResponse;
+
+    /// Answers a request for which the protocol has to ask another server, or `None`: then [`Protocol::answer`] does
+    /// it at once. Dropped where it stands when the client leaves.
+    fn answer_later(self: Arc<Self>, request: &SimRequest) -> Option<Later> {
+        let _ = request;
+        None
+    }
 
     /// Told of every request before faults are applied, so that a protocol can count also those that it never
     /// gets to answer.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::body::{self, Watched};
 use super::calls::CallLog;
 use super::fault::Outcome;
-use super::{Faults, Protocol, Route, SimCall, SimRequest, answer, control, tls};
+use super::{Faults, Protocol, Route, SimCall, SimRequest, SimResponse, answer, control, tls};
 
 /// The largest request body that is read.
 const MAX_BODY: usize = 1024 * 1024;
@@ -225,6 +225,10 @@ async fn answer_one(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> io::Result<Response<Watched>> {
+    // The connection is about to be closed, but the request may be faster.
+    if *shared.down.borrow() {
+        return Err(io::Error::other("down"));
+    }
     let (head, incoming) = request.into_parts();
     let Ok(body) = Limited::new(incoming, MAX_BODY).collect().await else {
         let too_large = answer::text(StatusCode::PAYLOAD_TOO_LARGE, "too large");
@@ -251,16 +255,27 @@ async fn answer_one(
             Outcome::AnswerWhenReleased => met.released.cancelled().await,
             Outcome::Instead(instead) => answer = Some(instead),
             Outcome::AnswerAndCut => {
-                let _ = shared.protocol.answer(&request);
+                ask(&shared.protocol, &request).await;
                 return Err(io::Error::other("lost on purpose"));
             }
             Outcome::Cut => return Err(io::Error::other("cut on purpose")),
         }
     }
-    let answer = answer.unwrap_or_else(|| {
-        let answer = shared.protocol.answer(&request);
-        answer.map(|bytes: Bytes| body::full(bytes))
-    });
+    let answer = match answer {
+        Some(answer) => answer,
+        None => match ask(&shared.protocol, &request).await {
+            Some(answer) => answer.map(|bytes: Bytes| body::full(bytes)),
+            None => return Err(io::Error::other("closed by the protocol")),
+        },
+    };
     call.answered(answer.status().as_u16());
     Ok(answer.map(|body| Watched::new(body, Some(call))))
+}
+
+/// What the protocol says; `None` when it hangs up instead.
+async fn ask(protocol: &Arc<dyn Protocol>, request: &SimRequest) -> Option<SimResponse> {
+    match Arc::clone(protocol).answer_later(request) {
+        Some(later) => later.await,
+        None => Some(protocol.answer(request)),
+    }
 }

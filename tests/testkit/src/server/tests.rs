@@ -9,7 +9,7 @@ use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-use super::{Fault, Protocol, ServerOptions, SimRequest, SimResponse, SimServer, text};
+use super::{Fault, Later, Protocol, ServerOptions, SimRequest, SimResponse, SimServer, text};
 
 /// Long enough for a busy machine, and a failure where it passes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -273,6 +273,18 @@ async fn while_down_connections_are_closed_and_then_all_is_well() {
 }
 
 #[tokio::test]
+async fn going_down_is_over_when_the_call_returns_also_for_kept_connections() {
+    let site = Site::new();
+    for _ in 0..50 {
+        assert!(site.says_hello("/").await);
+        site.server.down(true);
+        assert!(site.get("/").await.is_err());
+        site.server.down(false);
+    }
+    assert_eq!(site.server.calls().len(), 50);
+}
+
+#[tokio::test]
 async fn the_log_tells_what_came_and_counts_what_is_open_at_once() {
     let site = Site::new();
     let url = site.url("/a/b?x=1&y=%20");
@@ -365,4 +377,45 @@ async fn the_port_is_free_once_the_server_is_dropped() {
         ..ServerOptions::default()
     });
     assert!(again.says_hello("/").await);
+}
+
+/// Answers a while later, or hangs up.
+struct Slow;
+
+impl Protocol for Slow {
+    fn answer(&self, _: &SimRequest) -> SimResponse {
+        text(StatusCode::OK, "at once")
+    }
+
+    fn answer_later(self: Arc<Self>, request: &SimRequest) -> Option<Later> {
+        let answer = match request.path.as_str() {
+            "/late" => Some(text(StatusCode::OK, "late")),
+            "/never" => None,
+            _ => return None,
+        };
+        Some(Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            answer
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_protocol_may_answer_later_or_hang_up() {
+    let server = SimServer::start(ServerOptions::default(), Arc::new(Slow));
+    for (path, expected) in [
+        ("/at-once", Some("at once")),
+        ("/late", Some("late")),
+        ("/never", None),
+    ] {
+        let client = Client::builder().no_proxy().timeout(DEADLINE);
+        let got = client.build().unwrap().get(server.base_url() + path);
+        let got = got.send().await.ok();
+        assert_eq!(got.is_some(), expected.is_some(), "{path}");
+        if let (Some(got), Some(expected)) = (got, expected) {
+            assert_eq!(got.text().await.unwrap(), expected);
+        }
+        let statuses = server.calls_to(path).into_iter().map(|call| call.status);
+        assert!(statuses.eq([expected.map(|_| 200)]), "{path}");
+    }
 }

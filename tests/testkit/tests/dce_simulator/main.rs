@@ -1,6 +1,8 @@
 //! The DCE simulator does what DCE does, as far as its protocol is known, and every control of it works.
 
+mod access_keys;
 mod controls;
+mod key_controls;
 mod process;
 mod protocol;
 
@@ -8,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::{Certificate, Client, RequestBuilder};
+use reqwest::{Certificate, Client, Method, RequestBuilder};
 use serde_json::Value;
 use testkit::dce::{DceOptions, DceSimulator, Generation};
 
@@ -53,9 +55,13 @@ impl Site {
     }
 
     fn get(&self, path_and_query: &str) -> RequestBuilder {
+        self.request(Method::GET, path_and_query)
+    }
+
+    fn request(&self, method: Method, path_and_query: &str) -> RequestBuilder {
         let (endpoint, api) = (self.dce.endpoint(), "apis/ghippo.io/v1alpha1");
-        self.client
-            .get(format!("{endpoint}/{api}/{path_and_query}"))
+        let url = format!("{endpoint}/{api}/{path_and_query}");
+        self.client.request(method, url)
     }
 
     /// The token request of the user's pair; `more` follows in the query.

@@ -73,3 +73,31 @@ async fn the_process_tells_where_it_is_takes_orders_and_ends_with_its_standard_i
     let ended = timeout(DEADLINE, process.wait()).await.expect("it ends");
     assert!(ended.unwrap().success());
 }
+
+#[tokio::test]
+async fn the_process_gives_an_access_key_where_there_are_no_token_requests() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_dce-simulator"))
+        .args(["--guard", "--generation", "from-0.14", "--user", "carol"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    let line = timeout(DEADLINE, stdout.read_line(&mut ready));
+    line.await.expect("it says that it is ready").unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let endpoint = ready["endpoint"].as_str().unwrap();
+    let key = &ready["accessKey"];
+
+    let client = Client::builder().no_proxy().build().unwrap();
+    let test = client.get(format!("{endpoint}/apis/ghippo.io/v1alpha1/current-user"));
+    let test = test.bearer_auth(key["token"].as_str().unwrap());
+    assert!(read(test).await.1.contains("carol"));
+    let (_, keys) = read(client.get(format!("{endpoint}/_sim/access-keys"))).await;
+    let expected = json!([{
+        "id": key["id"], "name": "login", "user": "carol", "deleted": false, "live": true,
+    }]);
+    assert_eq!(serde_json::from_str::<Value>(&keys).unwrap(), expected);
+}

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use testkit::keystone::DEFAULT_DOMAIN;
+
 use super::{NOBODY, REFUSED, Site};
 
 #[tokio::test]
@@ -218,4 +220,36 @@ async fn versions_are_told_to_everybody_and_other_paths_are_pages() {
     let url = site.keystone.endpoint() + "/";
     assert_eq!(got.header("location"), url);
     assert_eq!(got.json()["versions"]["values"][0]["links"][0]["href"], url);
+}
+
+#[tokio::test]
+async fn a_project_is_shown_to_admins_and_to_those_who_are_logged_in_to_it() {
+    let site = Site::new();
+    let other = site.keystone.add_project("tenant-b", DEFAULT_DOMAIN);
+    let (alice, unscoped) = (
+        site.token(&site.alice).await,
+        site.unscoped(&site.alice).await,
+    );
+    let admin = site.admin_token().await;
+    let (alice, unscoped, admin) = (Some(&*alice), Some(&*unscoped), Some(&*admin));
+    let one = |id: &str| format!("GET /v3/projects/{id}");
+    let (own, other, none) = (one(&site.project), one(&other), one(NOBODY));
+    let forbidden = "identity:get_project.";
+    site.lines(&[
+        (&own, alice, 200, r#""name":"tenant-a""#),
+        (&own, admin, 200, r#""is_domain":false"#),
+        (&own, unscoped, 403, forbidden),
+        (&own, None, 401, REFUSED),
+        (&other, alice, 403, forbidden),
+        (&other, admin, 200, "tenant-b"),
+        (&none, alice, 403, forbidden),
+        (&none, admin, 404, "Could not find project: ffff"),
+        (
+            "DELETE /v3/projects/x",
+            admin,
+            501,
+            "The simulator cannot do this",
+        ),
+    ])
+    .await;
 }

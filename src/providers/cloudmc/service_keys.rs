@@ -1,0 +1,175 @@
+//! Service keys: read, laid out, and compared with what is published. There is no other proof of them:
+//! what they open is not CloudMC.
+
+use super::{
+    answer::{self, NAME, Said},
+    client::{Client, Sort, Trouble},
+    config::Ask,
+    fields::Fields,
+    names::{Entity, Named},
+    permit,
+};
+use crate::{
+    api::Reason,
+    clock,
+    plan::{Credential, Failure, Proof},
+    providers::{
+        Identity, Issuance, Issued, Permission,
+        http::{Answer, Turns, failed},
+    },
+    secret::SecretData,
+};
+
+impl Client {
+    /// Reads the service keys, for a connection and an environment that a grant allows.
+    ///
+    /// # Errors
+    /// `NotAllowed`, `ScopeRefused`, `Forbidden`, `UnexpectedAnswer`, and those of any call.
+    pub async fn issue_service_keys(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+        identity: &Identity,
+    ) -> Result<Issuance, Failure> {
+        let (connection, environment) = self.allowed(turns, ask, permission).await?;
+        let data = self.read(turns, ask, &connection, &environment).await?;
+        let credential = Credential {
+            serial: identity.serial,
+            id: Some(connection),
+            owner: Some(environment),
+            issued_at: clock::now(),
+            expires_at: None,
+            asked: String::new(),
+            rotation: None,
+            leak: None,
+        };
+        Ok(Issuance::Issued(Issued { credential, data }))
+    }
+
+    /// Reads the service keys again. `owner` is the environment that `data` was read for.
+    ///
+    /// # Errors
+    /// Those of any call; `Forbidden` where CloudMC does not show them any more. That they are others by
+    /// now is no error but [`Proof::Refused`].
+    pub async fn verify_service_keys(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        owner: Option<&str>,
+        data: &SecretData,
+    ) -> Result<Proof, Failure> {
+        let connection = self
+            .once_more(turns, Sort::Connection, &ask.connection, None)
+            .await?;
+        let within = Some(&connection);
+        let environment = self
+            .once_more(turns, Sort::Environment, &ask.environment, within)
+            .await?;
+        if owner.is_some_and(|owner| owner != environment.id) {
+            // The name leads elsewhere by now; whether a grant is about that is looked at anew.
+            return Ok(Proof::Refused);
+        }
+        let read = self
+            .read(turns, ask, &connection.id, &environment.id)
+            .await?;
+        Ok(if read == *data {
+            Proof::Given
+        } else {
+            Proof::Refused
+        })
+    }
+
+    /// The ids of the connection and the environment, where a grant allows them.
+    async fn allowed(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<(String, String), Failure> {
+        if let (Named::Id(connection), Named::Id(environment)) = (&ask.connection, &ask.environment)
+            && permit::by_ids(permission, ask)
+        {
+            return Ok((connection.clone(), environment.clone()));
+        }
+        let told = |trouble, sort, asked, connection| match trouble {
+            Trouble::Call(failure) => failure,
+            trouble => {
+                let failure = trouble.failure(sort, asked, false);
+                permit::told(permission, ask, connection, failure)
+            }
+        };
+        let (sort, asked) = (Sort::Connection, &ask.connection);
+        let connection = self
+            .find(turns, sort, asked, None)
+            .await
+            .map_err(|trouble| told(trouble, sort, asked, None))?;
+        let (sort, asked, within) = (Sort::Environment, &ask.environment, Some(&connection));
+        let environment = self
+            .find(turns, sort, asked, within)
+            .await
+            .map_err(|trouble| told(trouble, sort, asked, within))?;
+        permit::check(permission, ask, &connection, &environment)?;
+        Ok((connection.id, environment.id))
+    }
+
+    /// Looks up again what was found before. An id needs no looking up.
+    async fn once_more(
+        &self,
+        turns: &dyn Turns,
+        sort: Sort,
+        asked: &Named,
+        within: Option<&Entity>,
+    ) -> Result<Entity, Failure> {
+        if let Named::Id(id) = asked {
+            return Ok(Entity {
+                id: id.clone(),
+                name: None,
+                connection: None,
+            });
+        }
+        self.find(turns, sort, asked, within)
+            .await
+            .map_err(|trouble| trouble.failure(sort, asked, true))
+    }
+
+    async fn read(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        connection: &str,
+        environment: &str,
+    ) -> Result<SecretData, Failure> {
+        let answer = self.api_info(turns, connection, environment).await?;
+        read(ask, &answer)
+    }
+}
+
+/// What an answer to `apiInfo` puts into the Secret.
+///
+/// # Errors
+/// `Forbidden` where CloudMC does not show the keys, `ScopeRefused` for a field that is missing,
+/// `UnexpectedAnswer`, and those of any call.
+pub fn read(ask: &Ask, answer: &Answer) -> Result<SecretData, Failure> {
+    match answer::said(answer) {
+        Said::Forbidden | Said::NotFound => return Err(lost(answer)),
+        said => said.done(answer)?,
+    }
+    ask.form.lay_out(&Fields::read(answer)?)
+}
+
+/// "A user can only access their own API keys and only for environments where they are a member"
+/// ("Retrieve API credentials"). It does not say how anybody else is answered.
+fn lost(answer: &Answer) -> Failure {
+    Failure {
+        retry_after: answer.retry_after,
+        ..failed(
+            Reason::Forbidden,
+            format!(
+                "{NAME} does not show the login the service keys of this environment (HTTP {}): its user is not, or no longer, a \
+                 member of it, or the environment or the connection is gone. A Secret that is there stays as it is",
+                answer.status.as_u16()
+            ),
+        )
+    }
+}

@@ -1,0 +1,286 @@
+//! The kinds, each with a system of its own to get one from.
+
+use serde_json::{Value, json};
+use testkit::{
+    cloudmc::{CloudMcOptions, CloudMcSimulator, Service},
+    dce::{DceOptions, DceSimulator, Generation},
+    keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator},
+    server::SimServer,
+};
+
+use crate::stages::Stage;
+
+/// A kind of credential, and where it comes from.
+pub struct Subject {
+    /// The simulator.
+    pub system: Box<dyn Simulated>,
+    /// The provider's spec.
+    pub provider: Value,
+    /// The request's spec.
+    pub request: Value,
+    /// The login Secret.
+    pub login: Vec<(&'static str, String)>,
+    /// The call of each stage; why there is none otherwise.
+    calls: Vec<(Stage, Result<&'static str, &'static str>)>,
+}
+
+/// A simulator.
+pub trait Simulated: Send + Sync {
+    /// Its server.
+    fn server(&self) -> &SimServer;
+    /// How many credentials that can be revoked are alive, beside logins.
+    fn alive(&self) -> usize;
+    /// Every secret value that it knows or ever gave out.
+    fn secrets(&self) -> Vec<String>;
+}
+
+impl Subject {
+    /// Why a stage does not apply, if it does not.
+    pub fn gap(&self, stage: Stage) -> Option<&'static str> {
+        self.call(stage).err()
+    }
+
+    /// The call that a stage is about.
+    pub fn route(&self, stage: Stage) -> &'static str {
+        self.call(stage).unwrap()
+    }
+
+    fn call(&self, stage: Stage) -> Result<&'static str, &'static str> {
+        let mut calls = self.calls.iter();
+        calls.find(|(of, _)| *of == stage).unwrap().1
+    }
+}
+
+/// A kind by its name, and how a subject of it is made.
+pub type Entry = (&'static str, fn() -> Subject);
+
+/// All kinds.
+pub fn all() -> Vec<Entry> {
+    vec![
+        ("dce.token", dce_token),
+        ("dce.accessKey", dce_access_key),
+        ("cloudMC.serviceKeys", cloudmc_service_keys),
+        ("keystone.accessKey", keystone_access_key),
+        (
+            "keystone.applicationCredential",
+            keystone_application_credential,
+        ),
+        ("keystone.token", keystone_token),
+    ]
+}
+
+impl Simulated for DceSimulator {
+    fn server(&self) -> &SimServer {
+        self.server()
+    }
+
+    fn alive(&self) -> usize {
+        let keys = self.live_access_keys();
+        keys.iter().filter(|key| key.name != LOGIN).count()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secret_values()
+    }
+}
+
+impl Simulated for CloudMcSimulator {
+    fn server(&self) -> &SimServer {
+        self.server()
+    }
+
+    /// None of them was made by the operator.
+    fn alive(&self) -> usize {
+        0
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secret_values()
+    }
+}
+
+impl Simulated for KeystoneSimulator {
+    fn server(&self) -> &SimServer {
+        self.server()
+    }
+
+    fn alive(&self) -> usize {
+        self.live_pairs().len() + self.live_application_credentials().len()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secret_values()
+    }
+}
+
+const ONLY_READ: &str = "it is only read";
+const EXPIRES: &str = "tokens expire by themselves";
+
+fn dce_token() -> Subject {
+    let dce = DceSimulator::start(DceOptions::default());
+    let (ak, sk) = dce.add_user("bot");
+    Subject {
+        provider: json!({
+            "dce": {
+                "endpoint": dce.endpoint(), "allowHTTP": true,
+                "auth": {"keyPair": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{"namespaces": {}, "dce": {"kinds": ["token"]}}],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "dce"},
+            "dce": {"token": {}},
+        }),
+        login: vec![("ak", ak), ("sk", sk)],
+        calls: vec![
+            (Stage::Login, Ok(testkit::dce::TOKEN)),
+            (Stage::Issue, Ok(testkit::dce::TOKEN)),
+            (Stage::Prove, Ok(testkit::dce::CURRENT_USER)),
+            (Stage::Revoke, Err(EXPIRES)),
+            (Stage::Confirm, Err(EXPIRES)),
+        ],
+        system: Box::new(dce),
+    }
+}
+
+/// The name of the access key that the operator logs in with.
+const LOGIN: &str = "login";
+
+fn dce_access_key() -> Subject {
+    let dce = DceSimulator::start(DceOptions {
+        generation: Generation::From014,
+        ..DceOptions::default()
+    });
+    let login = dce.add_access_key("bot", LOGIN, None);
+    Subject {
+        provider: json!({
+            "dce": {
+                "endpoint": dce.endpoint(), "allowHTTP": true,
+                "auth": {"accessKey": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{"namespaces": {}, "dce": {"kinds": ["accessKey"]}}],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "dce"},
+            "dce": {"accessKey": {"lifetime": "24h"}},
+        }),
+        login: vec![("token", login.token)],
+        calls: vec![
+            (Stage::Login, Ok(testkit::dce::CURRENT_USER)),
+            (Stage::Issue, Ok(testkit::dce::ACCESS_KEY_CREATE)),
+            (Stage::Prove, Ok(testkit::dce::CURRENT_USER)),
+            (Stage::Revoke, Ok(testkit::dce::ACCESS_KEY_LIST)),
+            (Stage::Confirm, Ok(testkit::dce::ACCESS_KEY_LIST)),
+        ],
+        system: Box::new(dce),
+    }
+}
+
+fn cloudmc_service_keys() -> Subject {
+    let cloudmc = CloudMcSimulator::start(CloudMcOptions::default());
+    let organization = cloudmc.add_organization("acme");
+    let person = cloudmc.add_user(&organization, "bot");
+    let connection = cloudmc.add_connection(&organization, "compute", "cloudca", Service::Compute);
+    let environment = cloudmc.add_environment(&organization, &connection, "payments");
+    cloudmc.add_member(&environment, &person.id);
+    Subject {
+        provider: json!({
+            "cloudMC": {
+                "endpoint": cloudmc.endpoint(), "allowHTTP": true,
+                "auth": {"apiKey": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{
+                "namespaces": {},
+                "cloudMC": {
+                    "kinds": ["serviceKeys"],
+                    "connections": [{"id": connection}],
+                    "environments": [{"id": environment}],
+                },
+            }],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "cloudmc"},
+            "cloudMC": {"serviceKeys": {
+                "connection": {"id": connection}, "environment": {"id": environment},
+            }},
+        }),
+        login: vec![("api-key", person.api_key)],
+        calls: vec![
+            (Stage::Login, Ok(testkit::cloudmc::ENVIRONMENTS)),
+            (Stage::Issue, Ok(testkit::cloudmc::API_INFO)),
+            (Stage::Prove, Ok(testkit::cloudmc::API_INFO)),
+            (Stage::Revoke, Err(ONLY_READ)),
+            (Stage::Confirm, Err(ONLY_READ)),
+        ],
+        system: Box::new(cloudmc),
+    }
+}
+
+/// A Keystone whose login has the role `member` in the project `payments`, and a request for `asked`.
+fn keystone(
+    kind: &str,
+    asked: Value,
+    calls: Vec<(Stage, Result<&'static str, &'static str>)>,
+) -> Subject {
+    let keystone = KeystoneSimulator::start(KeystoneOptions::default());
+    let project = keystone.add_project("payments", DEFAULT_DOMAIN);
+    let (user, password) = keystone.add_user("bot", DEFAULT_DOMAIN);
+    keystone.assign_role(&user, &project, "member");
+    let mut asked = asked;
+    asked["project"] = json!({ "id": project });
+    Subject {
+        provider: json!({
+            "keystone": {
+                "endpoint": keystone.endpoint(), "allowHTTP": true,
+                "auth": {"password": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{
+                "namespaces": {},
+                "keystone": {"kinds": [kind], "projects": [{"id": project}], "roles": ["member", "reader"]},
+            }],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "keystone"},
+            "keystone": {kind: asked},
+        }),
+        login: vec![("user-id", user), ("password", password)],
+        calls,
+        system: Box::new(keystone),
+    }
+}
+
+fn keystone_access_key() -> Subject {
+    let calls = vec![
+        (Stage::Login, Ok("POST /v3/auth/tokens")),
+        (Stage::Issue, Ok("POST /v3/credentials")),
+        (Stage::Prove, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
+        (Stage::Revoke, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
+        (Stage::Confirm, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
+    ];
+    keystone("accessKey", json!({}), calls)
+}
+
+fn keystone_application_credential() -> Subject {
+    let calls = vec![
+        (Stage::Login, Ok("POST /v3/auth/tokens")),
+        (Stage::Issue, Ok("POST /v3/users/*/application_credentials")),
+        (Stage::Prove, Ok("POST /v3/auth/tokens")),
+        (Stage::Revoke, Ok("GET /v3/users/*/application_credentials")),
+        (
+            Stage::Confirm,
+            Ok("GET /v3/users/*/application_credentials"),
+        ),
+    ];
+    keystone("applicationCredential", json!({}), calls)
+}
+
+fn keystone_token() -> Subject {
+    let calls = vec![
+        (Stage::Login, Ok("POST /v3/auth/tokens")),
+        (Stage::Issue, Ok("POST /v3/auth/tokens")),
+        (Stage::Prove, Ok("GET /v3/auth/tokens")),
+        (Stage::Revoke, Err(EXPIRES)),
+        (Stage::Confirm, Err(EXPIRES)),
+    ];
+    keystone("token", json!({}), calls)
+}
