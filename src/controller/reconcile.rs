@@ -120,19 +120,23 @@ async fn pass(
         return Ok(Action::requeue(Duration::from_millis(20)));
     };
     panic_on_purpose(context, &pass.key);
-    let mut decision = plan(&pass.seen, clock::now());
+    // What is decided and what is written down speak of the same moment: times that follow from it would
+    // differ by the next pass otherwise, and be written once more.
+    let mut now = clock::now();
+    let mut decision = plan(&pass.seen, now);
     for _ in 0..STEPS {
         let Decision::Do(step) = decision else { break };
         tracing::debug!(request = %pass.key, ?step, "acting");
         act::act(&mut pass, step).await?;
-        decision = plan(&pass.seen, clock::now());
+        now = clock::now();
+        decision = plan(&pass.seen, now);
     }
     pass.permit = None;
     let in_queue = matches!(&decision, Decision::Wait(wait) if wait.reason == WaitReason::Budget);
-    if !in_queue && !retire::is_queued(&pass.seen, clock::now()) {
+    if !in_queue && !retire::is_queued(&pass.seen, now) {
         call::leave_queue(&pass);
     }
-    record::record(&mut pass, &decision).await?;
+    record::record(&mut pass, &decision, now).await?;
     Ok(wake_up(&pass.seen, &decision))
 }
 

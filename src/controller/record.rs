@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Resource, ResourceExt,
@@ -27,13 +28,13 @@ use crate::{
     plan::{Decision, backoff, conditions, ledger, report, schedule},
 };
 
-/// Writes down where a pass came to.
+/// Writes down where a pass came to, by what was decided `now`.
 ///
 /// # Errors
 /// Those of the API server. A request that is gone is none.
-pub async fn record(pass: &mut Pass, decision: &Decision) -> Result<(), PassError> {
+pub async fn record(pass: &mut Pass, decision: &Decision, now: Timestamp) -> Result<(), PassError> {
     let old = pass.request.status.clone().unwrap_or_default();
-    let report = report::report(&pass.seen, decision, &old, clock::now());
+    let report = report::report(&pass.seen, decision, &old, now);
     let Some(report) = report else {
         pass.remember();
         return Ok(());

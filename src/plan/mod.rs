@@ -259,9 +259,13 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
         // Not looked at: what is recorded still stands.
         None => seen.recorded.expires_at,
     };
-    let proof = seen
-        .published()
-        .and_then(|published| schedule::verify_at(seen, published));
+    // One that is due and cannot be had now is looked for again, whatever else wakes the request.
+    let proof = seen.published().and_then(|published| {
+        let due = schedule::verify_at(seen, published)?;
+        let every = seen.request.spec.as_ref().ok()?.verify_every?;
+        let again = now.checked_add(every).unwrap_or(now);
+        Some(if due > now { due } else { again })
+    });
     let later = [expiry, retire::next(seen, now), proof]
         .into_iter()
         .flatten()

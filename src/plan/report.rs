@@ -183,7 +183,9 @@ fn events(
             warning: false,
             reason: "Repaired",
             action: "Repair",
-            note: format!("somebody changed Secret {secret}; it was written again"),
+            note: format!(
+                "Secret {secret} was not as it should be (somebody changed it, or the provider's settings); it was written again"
+            ),
         });
     }
     for given_up in old.credentials.iter().filter(|record| {

@@ -143,7 +143,8 @@ async fn what_can_be_repaired_is_repaired_without_a_new_token() {
     );
     let request = stage.ready("api").await;
     assert_eq!(request.status.unwrap().credentials[0].serial, 1);
-    let repaired = |event: &String| event.starts_with("Repaired: somebody changed Secret api");
+    let repaired =
+        |event: &String| event.starts_with("Repaired: Secret api was not as it should be");
     eventually(SOON, || async {
         anyhow::ensure!(stage.events().await.iter().any(repaired), "no event");
         Ok(())

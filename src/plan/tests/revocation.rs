@@ -604,6 +604,12 @@ fn it_is_looked_again_when_something_is_due_that_no_status_tells() {
         seen.probe.at = Some(at(130));
     });
     assert_eq!(look(&verified, 150), Some(at(200)));
+    let kept_from_it = change(looked(verified.clone()), |seen| seen.gate = not_ready());
+    assert_eq!(
+        look(&kept_from_it, 250),
+        Some(at(350)),
+        "a proof that is due and cannot be had now"
+    );
     let fresh = change(verified, |seen| {
         seen.publish(Published {
             serial: 2,
