@@ -5,6 +5,7 @@
 //! stored by an older schema.
 
 pub mod annotations;
+pub mod cloudcenter;
 pub mod cloudmc;
 pub mod condition;
 pub mod crd;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudcenter::{CloudCenterGrant, CloudCenterProvider},
     cloudmc::{CloudMcGrant, CloudMcProvider},
     dce::{DceGrant, DceProvider},
     keystone::{KeystoneGrant, KeystoneProvider},
@@ -35,6 +36,9 @@ macro_rules! provider_kind {
             /// A CloudMC.
             #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
             pub cloud_mc: Option<CloudMcProvider>,
+            /// A Cisco CloudCenter 4.x.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub cloud_center: Option<CloudCenterProvider>,
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,7 @@ macro_rules! provider_kind {
                     dce: spec.dce,
                     keystone: spec.keystone,
                     cloud_mc: spec.cloud_mc,
+                    cloud_center: spec.cloud_center,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
                 }
@@ -127,6 +132,8 @@ pub struct ProviderSpec {
     pub keystone: Option<KeystoneProvider>,
     /// A CloudMC.
     pub cloud_mc: Option<CloudMcProvider>,
+    /// A Cisco CloudCenter 4.x.
+    pub cloud_center: Option<CloudCenterProvider>,
     /// Who may ask for what.
     pub allow: Vec<Grant>,
     /// How much the provider is asked at most.
@@ -155,6 +162,9 @@ pub struct Grant {
     /// What they may ask a CloudMC for.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
     pub cloud_mc: Option<CloudMcGrant>,
+    /// What they may ask a CloudCenter for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_center: Option<CloudCenterGrant>,
 }
 
 /// A label selector of which only such are accepted that mean something: one that cannot be read

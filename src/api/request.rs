@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cloudcenter::CloudCenterCredential,
     cloudmc::CloudMcCredential,
     dce::DceCredential,
     keystone::KeystoneCredential,
@@ -59,6 +60,9 @@ pub struct CredentialRequestSpec {
     /// A credential of CloudMC.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "cloudMC")]
     pub cloud_mc: Option<CloudMcCredential>,
+    /// A credential of Cisco CloudCenter 4.x.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_center: Option<CloudCenterCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,

@@ -5,6 +5,7 @@
 //! what becomes of its answers, and how they look in a Secret's metadata.
 
 pub mod certificates;
+pub mod cloudcenter;
 pub mod cloudmc;
 pub mod dce;
 pub mod driver;

@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudmc, crossed, dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, cloudmc,
+    crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
     keystone,
@@ -21,6 +22,7 @@ macro_rules! each {
             $list::Dce($it) => $do,
             $list::Keystone($it) => $do,
             $list::CloudMc($it) => $do,
+            $list::CloudCenter($it) => $do,
         }
     };
 }
@@ -32,6 +34,7 @@ macro_rules! both {
             ($one::Dce($a), $two::Dce($b)) => $do,
             ($one::Keystone($a), $two::Keystone($b)) => $do,
             ($one::CloudMc($a), $two::CloudMc($b)) => $do,
+            ($one::CloudCenter($a), $two::CloudCenter($b)) => $do,
             _ => $otherwise,
         }
     };
@@ -46,6 +49,8 @@ pub enum System {
     Keystone(keystone::Config),
     /// CloudMC.
     CloudMc(cloudmc::Config),
+    /// Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -57,6 +62,8 @@ pub enum Ask {
     Keystone(keystone::Ask),
     /// A credential of CloudMC.
     CloudMc(cloudmc::Ask),
+    /// A credential of Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Ask),
 }
 
 /// A way to talk to a system with a login.
@@ -67,6 +74,8 @@ pub enum Connection {
     Keystone(Box<keystone::Client>),
     /// To a CloudMC.
     CloudMc(cloudmc::Client),
+    /// To a Cisco CloudCenter 4.x.
+    CloudCenter(Box<cloudcenter::Client>),
 }
 
 /// What a provider adds to each Secret, beside the credential itself.
@@ -78,6 +87,8 @@ pub enum Layout {
     Keystone(keystone::Layout),
     /// Nothing: of CloudMC, only what a request asks for is published.
     CloudMc(cloudmc::Layout),
+    /// The endpoint of a Cisco CloudCenter 4.x.
+    CloudCenter(cloudcenter::Layout),
 }
 
 /// A kind of credential, which is known even where a request is otherwise not valid.
@@ -95,6 +106,8 @@ pub enum Kind {
     KeystoneToken,
     /// The service API keys of a user of CloudMC.
     CloudMcServiceKeys,
+    /// A user's API key of Cisco CloudCenter 4.x.
+    CloudCenterApiKey,
 }
 
 impl System {
@@ -104,15 +117,22 @@ impl System {
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &ProviderSpec) -> Result<(System, Reach), Refusal> {
         validate::provider(spec)?;
-        match (&spec.dce, &spec.keystone, &spec.cloud_mc) {
-            (Some(spec), None, None) => {
+        match (
+            &spec.dce,
+            &spec.keystone,
+            &spec.cloud_mc,
+            &spec.cloud_center,
+        ) {
+            (Some(spec), None, None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec), None) => keystone::config::read(spec)
+            (None, Some(spec), None, None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
-            (None, None, Some(spec)) => {
+            (None, None, Some(spec), None) => {
                 cloudmc::config::read(spec).map(|(config, reach)| (System::CloudMc(config), reach))
             }
+            (None, None, None, Some(spec)) => cloudcenter::config::read(spec)
+                .map(|(config, reach)| (System::CloudCenter(config), reach)),
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -144,6 +164,7 @@ impl System {
             System::Dce(config) => Layout::Dce(config.layout(reach, ca_pem)),
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
             System::CloudMc(config) => Layout::CloudMc(config.layout(reach, ca_pem)),
+            System::CloudCenter(config) => Layout::CloudCenter(config.layout(reach, ca_pem)),
         }
     }
 
@@ -167,6 +188,9 @@ impl System {
             (System::CloudMc(config), Layout::CloudMc(layout)) => {
                 config.connect(http, login, layout).map(Connection::CloudMc)
             }
+            (System::CloudCenter(config), Layout::CloudCenter(layout)) => config
+                .connect(http, login, layout)
+                .map(|client| Connection::CloudCenter(Box::new(client))),
             _ => Err(mismatch()),
         }
     }
@@ -211,10 +235,20 @@ impl Ask {
     /// # Errors
     /// When a field is not valid; the refusal names it.
     pub fn read(spec: &CredentialRequestSpec) -> Result<Ask, Refusal> {
-        match (&spec.dce, &spec.keystone, &spec.cloud_mc) {
-            (Some(asked), None, None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked), None) => keystone::config::read_ask(asked, spec).map(Ask::Keystone),
-            (None, None, Some(asked)) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
+        match (
+            &spec.dce,
+            &spec.keystone,
+            &spec.cloud_mc,
+            &spec.cloud_center,
+        ) {
+            (Some(asked), None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None, None) => {
+                keystone::config::read_ask(asked, spec).map(Ask::Keystone)
+            }
+            (None, None, Some(asked), None) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
+            (None, None, None, Some(asked)) => {
+                cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
+            }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -254,6 +288,7 @@ impl Kind {
         Kind::KeystoneApplicationCredential,
         Kind::KeystoneToken,
         Kind::CloudMcServiceKeys,
+        Kind::CloudCenterApiKey,
     ];
 
     /// What kind a request asks for, if it names one.
@@ -282,6 +317,7 @@ impl Kind {
                 Kind::KeystoneToken,
             ),
             (spec.cloud_mc.is_some(), Kind::CloudMcServiceKeys),
+            (spec.cloud_center.is_some(), Kind::CloudCenterApiKey),
         ]
         .into_iter()
         .find_map(|(named, kind)| named.then_some(kind))
@@ -296,6 +332,7 @@ impl Kind {
             Kind::KeystoneApplicationCredential => "keystone.applicationCredential",
             Kind::KeystoneToken => "keystone.token",
             Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
+            Kind::CloudCenterApiKey => "cloudCenter.apiKey",
         }
     }
 
@@ -313,7 +350,7 @@ impl Kind {
                 parting: true,
                 ..Traits::default()
             },
-            Kind::CloudMcServiceKeys => Traits {
+            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey => Traits {
                 fetched: true,
                 ..Traits::default()
             },

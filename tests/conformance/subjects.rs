@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use testkit::{
+    cloudcenter::{CloudCenterOptions, CloudCenterSimulator},
     cloudmc::{CloudMcOptions, CloudMcSimulator, Service},
     dce::{DceOptions, DceSimulator, Generation},
     keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator},
@@ -60,6 +61,11 @@ pub fn all() -> Vec<Entry> {
         ("dce.token", dce_token),
         ("dce.accessKey", dce_access_key),
         ("cloudMC.serviceKeys", cloudmc_service_keys),
+        ("cloudCenter.apiKey", cloudcenter_api_key),
+        (
+            "cloudCenter.apiKey by e-mail address",
+            cloudcenter_api_key_by_email,
+        ),
         ("keystone.accessKey", keystone_access_key),
         (
             "keystone.applicationCredential",
@@ -85,6 +91,21 @@ impl Simulated for DceSimulator {
 }
 
 impl Simulated for CloudMcSimulator {
+    fn server(&self) -> &SimServer {
+        self.server()
+    }
+
+    /// None of them was made by the operator.
+    fn alive(&self) -> usize {
+        0
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        self.secret_values()
+    }
+}
+
+impl Simulated for CloudCenterSimulator {
     fn server(&self) -> &SimServer {
         self.server()
     }
@@ -213,6 +234,54 @@ fn cloudmc_service_keys() -> Subject {
             (Stage::Confirm, Err(ONLY_READ)),
         ],
         system: Box::new(cloudmc),
+    }
+}
+
+fn cloudcenter_api_key() -> Subject {
+    let calls = [
+        (Stage::Issue, testkit::cloudcenter::USER_KEYS),
+        (Stage::Prove, testkit::cloudcenter::USER_KEYS),
+    ];
+    cloudcenter(|id| json!({ "id": id }), calls)
+}
+
+/// Users are listed for it, and from then on it is known where the address leads.
+fn cloudcenter_api_key_by_email() -> Subject {
+    let calls = [
+        (Stage::Issue, testkit::cloudcenter::USERS),
+        (Stage::Prove, testkit::cloudcenter::USER),
+    ];
+    cloudcenter(|_| json!({"email": "alice@example.com"}), calls)
+}
+
+fn cloudcenter(user: fn(&str) -> Value, calls: [(Stage, &'static str); 2]) -> Subject {
+    let cloudcenter = CloudCenterSimulator::start(CloudCenterOptions::default());
+    let admin = cloudcenter.add_admin("admin@example.com");
+    let alice = cloudcenter.add_user("alice@example.com", "1");
+    let user = user(&alice.id);
+    Subject {
+        provider: json!({
+            "cloudCenter": {
+                "endpoint": cloudcenter.endpoint(), "allowHTTP": true,
+                "auth": {"apiKey": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{"namespaces": {}, "cloudCenter": {"kinds": ["apiKey"], "users": [user]}}],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "cloudcenter"},
+            "cloudCenter": {"apiKey": {"user": user}},
+        }),
+        login: vec![("username", admin.username), ("key", admin.key)],
+        calls: calls
+            .map(|(stage, route)| (stage, Ok(route)))
+            .into_iter()
+            .chain([
+                (Stage::Login, Ok(testkit::cloudcenter::OWN_KEY)),
+                (Stage::Revoke, Err(ONLY_READ)),
+                (Stage::Confirm, Err(ONLY_READ)),
+            ])
+            .collect(),
+        system: Box::new(cloudcenter),
     }
 }
 

@@ -8,6 +8,7 @@ mod adoption;
 mod answers;
 mod attacks;
 mod changes;
+mod cloudcenter;
 mod cloudmc;
 mod contested;
 mod cost;

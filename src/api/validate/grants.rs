@@ -2,9 +2,11 @@
 
 use super::{Refusal, duration, invalid, within};
 use crate::api::{
+    cloudcenter::{CloudCenterGrant, CloudCenterUserPattern, is_pattern},
     cloudmc::CloudMcGrant,
     dce::{DceGrant, MAX_CYCLE},
     keystone::KeystoneGrant,
+    names::is_id,
     provider::Grant,
     rules,
 };
@@ -36,7 +38,13 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
             ));
         }
     }
-    if grant.dce.is_none() && grant.keystone.is_none() && grant.cloud_mc.is_none() {
+    let named = [
+        grant.dce.is_some(),
+        grant.keystone.is_some(),
+        grant.cloud_mc.is_some(),
+        grant.cloud_center.is_some(),
+    ];
+    if !named.contains(&true) {
         return Err(invalid(
             field,
             format!("name what is allowed, one of: {}", rules::systems()),
@@ -47,6 +55,9 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
     }
     if let Some(cloud_mc) = &grant.cloud_mc {
         cloud_mc_grant(&format!("{field}.cloudMC"), cloud_mc)?;
+    }
+    if let Some(cloud_center) = &grant.cloud_center {
+        cloud_center_grant(&format!("{field}.cloudCenter"), cloud_center)?;
     }
     match &grant.dce {
         Some(dce) => dce_grant(&format!("{field}.dce"), dce),
@@ -134,4 +145,28 @@ fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
         }
     }
     duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
+}
+
+fn cloud_center_grant(field: &str, grant: &CloudCenterGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("users", grant.users.is_empty()),
+        ],
+    )?;
+    let is_valid = |users: &CloudCenterUserPattern| match (&users.id, &users.email, users.own) {
+        (Some(id), None, None) => is_id(id),
+        (None, Some(email), None) => is_pattern(email),
+        (None, None, Some(own)) => own,
+        _ => false,
+    };
+    if grant.users.iter().all(is_valid) {
+        Ok(())
+    } else {
+        Err(invalid(
+            &format!("{field}.users"),
+            "state exactly one of: id, email (in which '*' stands for any text), self: true",
+        ))
+    }
 }

@@ -19,6 +19,7 @@ fn asking(dce: Option<DceCredential>) -> CredentialRequestSpec {
         dce,
         keystone: None,
         cloud_mc: None,
+        cloud_center: None,
         secret: None,
         renewal: None,
         deletion_policy: None,
