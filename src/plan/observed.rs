@@ -100,7 +100,8 @@ pub struct Request {
     pub spec: Result<Wanted, Refusal>,
 }
 
-/// What a kind of credential can do.
+/// What a kind of credential can do, as far as it makes a difference here: it follows from what the kind
+/// can do at its provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
     /// Each one has a name that is derived from the request, can be revoked by it, and has to be.
@@ -116,7 +117,7 @@ pub struct Traits {
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// What kind of credential, such as `dce.token`.
+    /// What kind of credential, by the fields of a request that ask for it.
     pub credential: &'static str,
     /// A digest of what is asked of the provider: a change means a new credential.
     pub digest: String,
