@@ -218,17 +218,15 @@ async fn a_key_is_published_and_a_hundred_readings_of_the_same_write_nothing() {
     );
 
     let version = rig.stage.secret("alice").await.resource_version();
-    let (mark, since) = (
-        rig.stage.wire.mark(),
-        rig.cloudcenter.counts().key_reads,
-    );
+    let (mark, since) = (rig.stage.wire.mark(), rig.cloudcenter.counts().key_reads);
     rig.readings(since, 100).await;
     assert_eq!(rig.changes_since(mark), BTreeMap::new());
+    assert_eq!(rig.stage.secret("alice").await.resource_version(), version);
     assert_eq!(
-        rig.stage.secret("alice").await.resource_version(),
-        version
+        rig.listed(),
+        3,
+        "it is known by now where the address leads"
     );
-    assert_eq!(rig.listed(), 3, "it is known by now where the address leads");
 
     // Somebody presses "Generate new key".
     rig.cloudcenter.change_key(&rig.alice.id);
@@ -310,7 +308,10 @@ async fn the_logins_own_key_follows_the_login_secret() {
             rig.stage.until(name, "no failure", well).await;
         }
     }
-    assert_ne!(rig.stage.secret("own").await.resource_version(), versions[0]);
+    assert_ne!(
+        rig.stage.secret("own").await.resource_version(),
+        versions[0]
+    );
     assert_eq!(
         rig.stage.secret("alice").await.resource_version(),
         versions[1]
@@ -323,9 +324,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
     let mut rig = Rig::new("cc-lies").await;
     rig.stage.start().await;
     let by_id = json!({"user": {"id": rig.alice.id}});
-    rig.stage
-        .apply(&rig.request("alice", by_id, "300ms"))
-        .await;
+    rig.stage.apply(&rig.request("alice", by_id, "300ms")).await;
     rig.stage.ready("alice").await;
     let published = rig.published("alice").await;
     let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
@@ -363,7 +362,9 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
         let key = json!({"user": {"email": "bob@example.com"}});
         rig.stage.apply(&rig.request(name, key, "1h")).await;
         let refused = |it: &CredentialRequest| status_of(it, "Ready").1 == reason;
-        rig.stage.until(name, "a list without an end", refused).await;
+        rig.stage
+            .until(name, "a list without an end", refused)
+            .await;
         rig.cloudcenter.stop_lying();
         rig.stage.ready(name).await;
         assert_eq!(rig.published(name).await, rig.expected(&bob.id));
@@ -386,9 +387,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
 
     // A user who is disabled has no key that works.
     rig.cloudcenter.enable_user(&carol.id, false);
-    rig.stage
-        .annotate("carol", annotations::ROTATE, "1")
-        .await;
+    rig.stage.annotate("carol", annotations::ROTATE, "1").await;
     let disabled = |it: &CredentialRequest| status_of(it, "RenewalFailing").1 == "Forbidden";
     rig.stage.until("carol", "disabled", disabled).await;
     rig.finish().await;
@@ -413,9 +412,15 @@ async fn what_no_grant_is_about_is_not_read_and_gets_the_same_words_whether_or_n
         ("own", json!({})),
         // A pattern that fits the admin's own address is no grant for the admin's key.
         ("admin-by-id", user(json!({"id": rig.admin.id}))),
-        ("admin-by-email", user(json!({"email": "admin@example.com"}))),
+        (
+            "admin-by-email",
+            user(json!({"email": "admin@example.com"})),
+        ),
         ("by-id", user(json!({"id": mallory.id}))),
-        ("by-email", user(json!({"email": "mallory@elsewhere.example"}))),
+        (
+            "by-email",
+            user(json!({"email": "mallory@elsewhere.example"})),
+        ),
         ("not-there", user(json!({"email": "nobody@example.com"}))),
         ("no-such-id", user(json!({"id": "999999"}))),
     ] {
