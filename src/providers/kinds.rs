@@ -28,6 +28,8 @@ pub enum Making {
     /// There is one alone. Who has a new one made kills it, and that is done at the provider, by somebody
     /// else.
     KillsTheOldElsewhere,
+    /// There is one alone, which a new one kills. A request can say that the annotation `rotate` has one made.
+    KillsTheOldOnRotation,
 }
 
 /// How a single one is deleted.
@@ -73,6 +75,7 @@ impl Capabilities {
             revocable: self.deletion == Deletion::ByName,
             parting: self.deletion == Deletion::ByItself,
             fetched: self.rereadable && self.making != Making::Additive,
+            regenerable: self.making == Making::KillsTheOldOnRotation,
         }
     }
 }
@@ -111,9 +114,15 @@ impl Kind {
                 deletion: Deletion::ByItself,
                 expiry: Expiry::Always,
             },
-            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey => Capabilities {
+            Kind::CloudMcServiceKeys => Capabilities {
                 rereadable: true,
                 making: Making::KillsTheOldElsewhere,
+                deletion: Deletion::Never,
+                expiry: Expiry::Never,
+            },
+            Kind::CloudCenterApiKey => Capabilities {
+                rereadable: true,
+                making: Making::KillsTheOldOnRotation,
                 deletion: Deletion::Never,
                 expiry: Expiry::Never,
             },
@@ -175,10 +184,11 @@ impl Kind {
                 deletion: "The request goes at once, and the Secret with it. The keys live on.",
             },
             Kind::CloudCenterApiKey => Life {
-                created: "Nothing. The key is read that a user has at CloudCenter.",
+                created: "Nothing. The key is read that a user has at CloudCenter. With `onRotate: Regenerate`, and a grant for it: a \
+                          new key in its place, once for each new value of the annotation `rotate`.",
                 proven: "It is read once more and compared. The login's own key has to be the one that the login uses.",
-                rotation: "It is read anew. Another one comes only when somebody has it made at CloudCenter, which kills the old one \
-                           at once.",
+                rotation: "It is read anew. Another one comes when somebody has it made at CloudCenter, or by the annotation with \
+                           `onRotate: Regenerate`; either kills the old one at once, for everybody who has it.",
                 deletion: "The request goes at once, and the Secret with it. The key lives on.",
             },
         }
