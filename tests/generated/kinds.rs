@@ -59,6 +59,10 @@ fn capabilities(text: &mut String) {
                 "–",
                 "yes; somebody else does, and the operator reads what comes of it",
             ),
+            Making::KillsTheOldOnRotation => (
+                "–",
+                "yes; somebody else does, or a rotation where the request says so",
+            ),
         };
         let deletion = match can.deletion {
             Deletion::ByName => "by its name",
@@ -88,18 +92,21 @@ fn traits(text: &mut String) {
          - **`parting`**: a deletion does not wait; what is in the Secret is revoked where that can still be read. Where one can be \
          deleted with itself.\n\
          - **`fetched`**: it is read again every `renewal.verifyEvery`, 15 minutes when absent, and published where it is another \
-         one by then. Where it can be read again and is not made.\n\n\
-         | kind | `revocable` | `parting` | `fetched` |\n|---|---|---|---|\n",
+         one by then. Where it can be read again and is not made.\n\
+         - **`regenerable`**: the annotation `credential-operator.dev/rotate` can have a new one made, once for each value, and \
+         without an overlap. Where a new one kills the old, the operator knows the call, and the request says so.\n\n\
+         | kind | `revocable` | `parting` | `fetched` | `regenerable` |\n|---|---|---|---|---|\n",
     );
     for kind in Kind::ALL {
         let traits = kind.traits();
         writeln!(
             text,
-            "| `{}` | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {} |",
             kind.name(),
             yes(traits.revocable),
             yes(traits.parting),
             yes(traits.fetched),
+            yes(traits.regenerable),
         )
         .unwrap();
     }
