@@ -1,5 +1,5 @@
-//! The story of a user's API key at Cisco CloudCenter: read and never made, found on the third page, and
-//! followed when somebody has a new one made.
+//! The story of a user's API key at Cisco CloudCenter: found on the third page, read, followed when somebody
+//! has a new one made, and made anew where the request and a grant say so.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ const READINGS: u64 = 100;
 pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> {
     opening::announce(
         narrator,
-        "The API key of a CloudCenter user as a Kubernetes Secret: read, watched, and never touched",
+        "The API key of a CloudCenter user as a Kubernetes Secret: read, watched, and made anew only where everybody agrees",
         "and a simulator of CloudCenter 4.x inside this program",
     );
     opening::put_up(narrator, scene).await?;
@@ -62,6 +62,7 @@ pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> 
     let first = story.ask(narrator, scene, &mut follow).await?;
     story.read_again(narrator, scene, &secrets).await?;
     story.change(narrator, scene, &mut follow, first).await?;
+    story.make_anew(narrator, scene, &mut follow).await?;
     story.hide(narrator, scene, &secrets).await?;
     story.delete(narrator, scene, &mut follow).await?;
     Ok(Encore {
@@ -200,7 +201,7 @@ impl Telling {
         narrator.verified(format!(
             "{READINGS} readings in {took} have found the same; by the API server's audit log the operator wrote nothing meanwhile"
         ));
-        self.nothing_changed()?;
+        self.has_made(0)?;
         let pages = self.listed();
         ensure!(pages == 3, "{pages} pages were read by now");
         narrator.verified("by CloudCenter's ledger no call was one that changes anything; and the list was not read again");
@@ -237,6 +238,50 @@ impl Telling {
         );
         declaring::ready(narrator, scene, NAME).await?;
         narrator.verified("with what is in it, CloudCenter answers again");
+        Ok(())
+    }
+
+    async fn make_anew(
+        &self,
+        narrator: &mut Narrator,
+        scene: &Scene,
+        follow: &mut Follow,
+    ) -> Result<()> {
+        narrator.step("The team wants to have new keys made by itself");
+        narrator.says(
+            "(That takes two words: `regenerate: true` in the provider's grant, and `onRotate: Regenerate` in the request.)",
+        );
+        let provider = Example::read(PROVIDER)?
+            .with(PLACEHOLDER, &self.cloudcenter.endpoint())?
+            .with("regenerate: false", "regenerate: true")?;
+        scene.show_apply(narrator, &provider).await?;
+        let request = request()?.with("onRotate: Read", "onRotate: Regenerate")?;
+        scene.show_apply(narrator, &request).await?;
+        self.has_made(0)?;
+        let old = self.cloudcenter.account(&self.deployer.id);
+        let rotate =
+            format!("annotate credreq {NAME} -n payments credential-operator.dev/rotate=now");
+        scene.show_kubectl(narrator, &rotate).await?;
+        let new = follow
+            .until("the new key", SOON, |seen| {
+                seen.value("key").is_ok_and(|key| key != old.key)
+            })
+            .await?;
+        self.has_made(1)?;
+        ensure!(
+            !self.cloudcenter.is_live(&old.username, &old.key),
+            "the old key works"
+        );
+        let name = self.call(&new).await?;
+        ensure!(
+            name == self.deployer.username,
+            "CloudCenter takes the new key for one of {name:?}"
+        );
+        let rotated = format!(
+            "wait --for=jsonpath='{{.status.rotated}}'=now --timeout=20s credreq/{NAME} -n payments"
+        );
+        scene.show_kubectl(narrator, &rotated).await?;
+        narrator.verified("CloudCenter was told once, and has made one key; it is in the Secret and works, and the old one is dead");
         Ok(())
     }
 
@@ -298,8 +343,8 @@ impl Telling {
             self.cloudcenter.is_live(&account.username, &account.key),
             "the user's key was destroyed"
         );
-        self.nothing_changed()?;
-        narrator.verified("the user's key lives on; from the beginning to the end, no call was one that changes anything");
+        self.has_made(1)?;
+        narrator.verified("the user's key lives on; from the beginning to the end, one call has changed something: the one that was asked for");
         Ok(())
     }
 
@@ -323,11 +368,12 @@ impl Telling {
         calls.iter().filter(|call| call.path == USERS).count()
     }
 
-    fn nothing_changed(&self) -> Result<()> {
+    /// Makes sure that so many keys were made by calls, and that nothing else was changed.
+    fn has_made(&self, keys: u64) -> Result<()> {
         let counts = self.cloudcenter.counts();
         ensure!(
-            (counts.changing, counts.generated) == (0, 0),
-            "something was changed at CloudCenter: {counts:?}"
+            (counts.changing, counts.generated) == (keys, keys),
+            "not {keys} keys were made at CloudCenter: {counts:?}"
         );
         Ok(())
     }
