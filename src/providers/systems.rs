@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules, validate},
-    plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
+    plan::{Credential, Failure, Proof, Refusal, Revocation},
     secret::SecretData,
 };
 
@@ -338,27 +338,6 @@ impl Kind {
             Kind::KeystoneToken => "keystone.token",
             Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
             Kind::CloudCenterApiKey => "cloudCenter.apiKey",
-        }
-    }
-
-    /// What it can do.
-    pub fn traits(self) -> Traits {
-        match self {
-            Kind::DceToken => Traits::default(),
-            Kind::DceAccessKey | Kind::KeystoneAccessKey | Kind::KeystoneApplicationCredential => {
-                Traits {
-                    revocable: true,
-                    ..Traits::default()
-                }
-            }
-            Kind::KeystoneToken => Traits {
-                parting: true,
-                ..Traits::default()
-            },
-            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey => Traits {
-                fetched: true,
-                ..Traits::default()
-            },
         }
     }
 }

@@ -168,6 +168,7 @@ fn every_reason_that_is_named_exists() {
         "True",
         "False",
         "Authorization",
+        "Basic",
         "Bearer",
         // An event.
         "GivenUp",

@@ -1,7 +1,10 @@
 //! What all stories have in common: which one is told, and how it ends.
 
+mod cloudcenter;
+mod cloudmc;
 mod consumer;
 mod dce;
+mod declaring;
 mod example;
 mod follow;
 mod keystone;
@@ -25,11 +28,18 @@ use scene::Scene;
 enum Story {
     Dce,
     Keystone,
+    CloudCenter,
+    CloudMc,
 }
 
 impl Story {
     /// Their names, as `PROVIDER` gives them. The first is told when nobody says anything.
-    const NAMES: [(&str, Story); 2] = [("dce", Story::Dce), ("keystone", Story::Keystone)];
+    const NAMES: [(&str, Story); 4] = [
+        ("dce", Story::Dce),
+        ("keystone", Story::Keystone),
+        ("cloudcenter", Story::CloudCenter),
+        ("cloudmc", Story::CloudMc),
+    ];
 
     fn chosen() -> Result<Story> {
         let asked = std::env::var("PROVIDER").unwrap_or_default();
@@ -47,6 +57,8 @@ impl Story {
         match self {
             Story::Dce => dce::tell(narrator, scene).await,
             Story::Keystone => keystone::tell(narrator, scene).await,
+            Story::CloudCenter => cloudcenter::tell(narrator, scene).await,
+            Story::CloudMc => cloudmc::tell(narrator, scene).await,
         }
     }
 }
