@@ -212,6 +212,7 @@ impl Client {
                 leak: None,
             },
             data,
+            remark: None,
         })
     }
 
