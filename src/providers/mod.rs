@@ -28,7 +28,7 @@ use crate::{
         provider::Grant,
         reference::{CaBundleRef, SecretRef},
     },
-    plan::{Credential, Failure, Refusal},
+    plan::{Credential, Failure, Proof, Refusal},
     secret::SecretData,
 };
 pub use systems::{Ask, Connection, Kind, Layout, System};
@@ -135,6 +135,9 @@ pub struct Permission {
     pub grants: Vec<Grant>,
     /// What a request is told that none of them is about.
     pub refusal: Refusal,
+    /// Whether the request's Secret is the one that the provider logs in with: then it follows when the
+    /// login's own credential changes.
+    pub renews_login: bool,
 }
 
 impl Permission {
@@ -168,6 +171,45 @@ pub struct Issued {
     pub data: SecretData,
     /// What people have to be told about it, though it works. Nothing secret.
     pub remark: Option<String>,
+}
+
+/// A key that the provider has made anew.
+#[derive(Debug)]
+pub struct Regenerated {
+    /// The new key.
+    pub issued: Issued,
+    /// Whether it was proven already. One that the operator logs in with has to be: nothing else is let in.
+    pub proof: Proof,
+}
+
+/// Why a key was not made anew, as far as is known.
+#[derive(Debug)]
+pub struct NotRegenerated {
+    /// What happened.
+    pub failure: Failure,
+    /// Whether the provider was told.
+    pub told: Told,
+}
+
+/// Whether a provider was told to do what cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was not: the same can be tried again.
+    No,
+    /// It was, and has refused.
+    Refused,
+    /// Nobody knows.
+    Perhaps,
+}
+
+impl From<Failure> for NotRegenerated {
+    /// A failure before the provider was told.
+    fn from(failure: Failure) -> Self {
+        NotRegenerated {
+            failure,
+            told: Told::No,
+        }
+    }
 }
 
 /// A system was asked for what it does not have; that is refused long before.

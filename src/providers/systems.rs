@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, cloudmc,
-    crossed, dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, NotRegenerated, Permission, Reach,
+    Regenerated, cloudcenter, cloudmc, crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
     keystone, soda,
@@ -302,6 +302,11 @@ impl Ask {
         each!(Ask, self, ask => ask.ends())
     }
 
+    /// As [`super::driver::Ask::regenerates`].
+    pub fn regenerates(&self) -> bool {
+        each!(Ask, self, ask => ask.regenerates())
+    }
+
     /// Whether a grant, which is for the right namespace, may allow it, as far as that can be told
     /// without the provider.
     ///
@@ -437,6 +442,19 @@ impl Connection {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         both!(Connection self, Ask ask, (client, ask) => client.issue(turns, ask, permission, identity).await, else Err(crossed()))
+    }
+
+    /// As [`super::driver::Client::regenerate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn regenerate(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<Regenerated, NotRegenerated> {
+        both!(Connection self, Ask ask, (client, ask) => client.regenerate(turns, ask, permission).await, else Err(crossed().into()))
     }
 
     /// As [`super::driver::Client::verify`].

@@ -114,6 +114,7 @@ impl Bench {
             permission: Permission {
                 grants: spec.allow,
                 refusal: Refusal::new(Reason::NotAllowed, "no grant is about it"),
+                renews_login: false,
             },
             subject,
         }

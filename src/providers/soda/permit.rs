@@ -38,6 +38,6 @@ pub fn at_keystone(permission: &Permission, ask: &Ask) -> Permission {
     });
     Permission {
         grants: grants.collect(),
-        refusal: permission.refusal.clone(),
+        ..permission.clone()
     }
 }
