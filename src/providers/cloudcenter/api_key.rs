@@ -313,6 +313,7 @@ pub(super) fn issued(username: String, data: SecretData) -> Issued {
             leak: None,
         },
         data,
+        remark: None,
     }
 }
 
