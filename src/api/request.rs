@@ -14,6 +14,7 @@ use super::{
     reason::Reason,
     reference::{ProviderRef, SECRET_NAME},
     rules,
+    soda::SodaCredential,
     types::Duration,
 };
 
@@ -63,6 +64,9 @@ pub struct CredentialRequestSpec {
     /// A credential of Cisco CloudCenter 4.x.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_center: Option<CloudCenterCredential>,
+    /// A credential of SODA multi-cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soda: Option<SodaCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,

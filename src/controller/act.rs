@@ -140,7 +140,17 @@ fn identity(pass: &Pass, serial: u64) -> Identity {
         cluster: pass.context.namespaces.cluster(),
         namespace: pass.key.namespace.clone(),
         name: pass.key.name.clone(),
+        held: held(pass),
     }
+}
+
+/// The id of what is published, or was last, as far as anybody has written that down.
+fn held(pass: &Pass) -> Option<String> {
+    let published = pass.seen.published();
+    let recorded = pass.seen.recorded.credentials.iter();
+    published
+        .and_then(|published| published.id.clone())
+        .or_else(|| recorded.max_by_key(|record| record.serial)?.id.clone())
 }
 
 async fn verify(pass: &mut Pass, urgency: Urgency) {

@@ -1,10 +1,10 @@
 //! What came back from a provider, taken into what is observed.
 
-use super::{memory::Came, observe::Pass};
+use super::{memory::Came, observe::Pass, record};
 use crate::{
     api::Reason,
     clock,
-    plan::{Failure, InHand, Proof, Revocation},
+    plan::{Failure, InHand, Proof, Revocation, report::Note},
     providers::{Issuance, NotRegenerated, Told, http::failed},
 };
 
@@ -35,6 +35,9 @@ impl Pass {
                     self.remember();
                     return;
                 };
+                if let Some(remark) = issued.remark {
+                    self.remark(remark);
+                }
                 let mut credential = issued.credential;
                 credential.serial = purpose.serial;
                 credential.asked = purpose.asked;
@@ -91,6 +94,18 @@ impl Pass {
             Came::Proof(Err(failure)) => self.fail(failure),
         }
         self.remember();
+    }
+
+    /// Tells people what a provider has to say about a credential that works.
+    fn remark(&self, remark: String) {
+        tracing::warn!(request = %self.key, %remark, "a credential came with a remark");
+        let note = Note {
+            warning: true,
+            reason: "Remark",
+            action: "Issue",
+            note: remark,
+        };
+        record::tell(&self.context, self.request.as_ref(), note);
     }
 
     /// A key was not made anew, as far as is known. Only where the provider was not told it is tried again.

@@ -25,6 +25,8 @@ pub struct Capabilities {
 pub enum Making {
     /// Nothing: it is one more, and the operator makes it.
     Additive,
+    /// Nothing: there may be several, but somebody else makes them, and the operator shares one.
+    AdditiveElsewhere,
     /// There is one alone. Who has a new one made kills it, and that is done at the provider, by somebody
     /// else.
     KillsTheOldElsewhere,
@@ -114,6 +116,25 @@ impl Kind {
                 deletion: Deletion::ByItself,
                 expiry: Expiry::Always,
             },
+            Kind::SodaAccessKey => Capabilities {
+                rereadable: true,
+                making: Making::Additive,
+                deletion: Deletion::ByName,
+                expiry: Expiry::Never,
+            },
+            // What the system itself makes has no name of its own, and its delete takes all keys of the user.
+            Kind::SodaIssuedAccessKey => Capabilities {
+                rereadable: true,
+                making: Making::Additive,
+                deletion: Deletion::Never,
+                expiry: Expiry::Never,
+            },
+            Kind::SodaAdoptedAccessKey => Capabilities {
+                rereadable: true,
+                making: Making::AdditiveElsewhere,
+                deletion: Deletion::Never,
+                expiry: Expiry::Never,
+            },
             Kind::CloudMcServiceKeys => Capabilities {
                 rereadable: true,
                 making: Making::KillsTheOldElsewhere,
@@ -191,6 +212,28 @@ impl Kind {
                            `onRotate: Regenerate`; either kills the old one at once, for everybody who has it.",
                 deletion: "The request goes at once, and the Secret with it. The key lives on.",
             },
+            Kind::SodaAccessKey => Life {
+                created: "A pair of the type `ec2` in a project, of the login's user, made at SODA's Keystone. Its access key follows \
+                          from the request's UID and the serial; the secret key is random.",
+                proven: "SODA shows it, for the right user and project. Where it does not, Keystone is asked, and Keystone alone can \
+                         say that it is gone.",
+                rotation: "A new pair is made at Keystone and published. The old one is deleted there after the overlap.",
+                deletion: "The request waits until each pair by its names is deleted at Keystone, which knows none any more. Then the \
+                           Secret goes. SODA's own delete is never called.",
+            },
+            Kind::SodaIssuedAccessKey => Life {
+                created: "A pair by SODA's own `POST`, where the login's user has none for the project; all requests of the project \
+                          share it. Sometimes SODA makes two.",
+                proven: "As with `soda.accessKey`.",
+                rotation: "The same one is found again.",
+                deletion: "The request goes at once, and the Secret with it. The pair lives on.",
+            },
+            Kind::SodaAdoptedAccessKey => Life {
+                created: "Nothing. A pair is shared that the login's user has for the project already.",
+                proven: "As with `soda.accessKey`.",
+                rotation: "The same one is found again, or what took its place.",
+                deletion: "The request goes at once, and the Secret with it. The pair lives on.",
+            },
         }
     }
 
@@ -205,9 +248,12 @@ impl Kind {
 mod tests {
     use super::*;
 
+    /// What is made and stays, which a grant has to allow in so many words.
+    const STAYS: [Kind; 1] = [Kind::SodaIssuedAccessKey];
+
     #[test]
     fn what_the_operator_makes_it_can_delete_or_it_ends_by_itself() {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().filter(|kind| !STAYS.contains(kind)) {
             let can = kind.capabilities();
             let made = can.making == Making::Additive;
             let ends = can.deletion == Deletion::ByName || can.expiry == Expiry::Always;

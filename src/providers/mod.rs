@@ -14,6 +14,7 @@ pub mod guard;
 pub mod http;
 pub mod keystone;
 pub mod kinds;
+pub mod soda;
 pub mod systems;
 
 use std::collections::BTreeMap;
@@ -38,12 +39,22 @@ pub use systems::{Ask, Connection, Kind, Layout, System};
 pub struct Reach {
     /// The base URL, without a slash at the end of its path.
     pub endpoint: Url,
+    /// The base URLs of further servers to which the login goes, or what comes of it. The same
+    /// certificates are trusted there.
+    pub also: Vec<Url>,
     /// The certificates to trust, instead of the public ones.
     pub ca: Option<CaBundleRef>,
     /// Whether the server's certificate is not checked.
     pub skip_verify: bool,
     /// The Secret with the login.
     pub login: SecretRef,
+}
+
+impl Reach {
+    /// All servers to which the login goes, or what comes of it.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Url> {
+        std::iter::once(&self.endpoint).chain(&self.also)
+    }
 }
 
 /// A value of a login Secret that the system needs.
@@ -98,6 +109,9 @@ pub struct Identity {
     pub namespace: String,
     /// The name of the request, for people.
     pub name: String,
+    /// The provider's id of what the request's Secret holds by now, as far as that is known. A hint,
+    /// for kinds that look for something that is there already.
+    pub held: Option<String>,
 }
 
 impl Identity {
@@ -141,6 +155,7 @@ impl Permission {
 
 /// What came of asking for a credential.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Who keeps one puts it into a box.
 pub enum Issuance {
     /// There it is.
     Issued(Issued),
@@ -155,6 +170,8 @@ pub struct Issued {
     pub credential: Credential,
     /// What goes into the Secret.
     pub data: SecretData,
+    /// What people have to be told about it, though it works. Nothing secret.
+    pub remark: Option<String>,
 }
 
 /// A key that the provider has made anew.

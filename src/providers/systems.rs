@@ -7,10 +7,13 @@ use super::{
     Regenerated, cloudcenter, cloudmc, crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
-    keystone,
+    keystone, soda,
 };
 use crate::{
-    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules, validate},
+    api::{
+        ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules,
+        soda::IssueThrough, validate,
+    },
     plan::{Credential, Failure, Proof, Refusal, Revocation},
     secret::SecretData,
 };
@@ -23,6 +26,7 @@ macro_rules! each {
             $list::Keystone($it) => $do,
             $list::CloudMc($it) => $do,
             $list::CloudCenter($it) => $do,
+            $list::Soda($it) => $do,
         }
     };
 }
@@ -35,6 +39,7 @@ macro_rules! both {
             ($one::Keystone($a), $two::Keystone($b)) => $do,
             ($one::CloudMc($a), $two::CloudMc($b)) => $do,
             ($one::CloudCenter($a), $two::CloudCenter($b)) => $do,
+            ($one::Soda($a), $two::Soda($b)) => $do,
             _ => $otherwise,
         }
     };
@@ -51,6 +56,8 @@ pub enum System {
     CloudMc(cloudmc::Config),
     /// Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Config),
+    /// SODA multi-cloud.
+    Soda(soda::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -64,6 +71,8 @@ pub enum Ask {
     CloudMc(cloudmc::Ask),
     /// A credential of Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Ask),
+    /// A credential of SODA multi-cloud.
+    Soda(soda::Ask),
 }
 
 /// A way to talk to a system with a login.
@@ -76,6 +85,8 @@ pub enum Connection {
     CloudMc(cloudmc::Client),
     /// To a Cisco CloudCenter 4.x.
     CloudCenter(Box<cloudcenter::Client>),
+    /// To a SODA multi-cloud.
+    Soda(Box<soda::Client>),
 }
 
 /// What a provider adds to each Secret, beside the credential itself.
@@ -89,6 +100,8 @@ pub enum Layout {
     CloudMc(cloudmc::Layout),
     /// The endpoint of a Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Layout),
+    /// Where what SODA multi-cloud accepts is used.
+    Soda(soda::Layout),
 }
 
 /// A kind of credential, which is known even where a request is otherwise not valid.
@@ -108,6 +121,12 @@ pub enum Kind {
     CloudMcServiceKeys,
     /// A user's API key of Cisco CloudCenter 4.x.
     CloudCenterApiKey,
+    /// A pair of access key and secret key that SODA multi-cloud accepts, issued at its Keystone.
+    SodaAccessKey,
+    /// The same, issued by SODA itself.
+    SodaIssuedAccessKey,
+    /// The same, of those that are there already.
+    SodaAdoptedAccessKey,
 }
 
 impl System {
@@ -122,17 +141,21 @@ impl System {
             &spec.keystone,
             &spec.cloud_mc,
             &spec.cloud_center,
+            &spec.soda,
         ) {
-            (Some(spec), None, None, None) => {
+            (Some(spec), None, None, None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec), None, None) => keystone::config::read(spec)
+            (None, Some(spec), None, None, None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
-            (None, None, Some(spec), None) => {
+            (None, None, Some(spec), None, None) => {
                 cloudmc::config::read(spec).map(|(config, reach)| (System::CloudMc(config), reach))
             }
-            (None, None, None, Some(spec)) => cloudcenter::config::read(spec)
+            (None, None, None, Some(spec), None) => cloudcenter::config::read(spec)
                 .map(|(config, reach)| (System::CloudCenter(config), reach)),
+            (None, None, None, None, Some(spec)) => {
+                soda::config::read(spec).map(|(config, reach)| (System::Soda(config), reach))
+            }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -165,6 +188,7 @@ impl System {
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
             System::CloudMc(config) => Layout::CloudMc(config.layout(reach, ca_pem)),
             System::CloudCenter(config) => Layout::CloudCenter(config.layout(reach, ca_pem)),
+            System::Soda(config) => Layout::Soda(config.layout(reach, ca_pem)),
         }
     }
 
@@ -191,6 +215,9 @@ impl System {
             (System::CloudCenter(config), Layout::CloudCenter(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::CloudCenter(Box::new(client))),
+            (System::Soda(config), Layout::Soda(layout)) => config
+                .connect(http, login, layout)
+                .map(|client| Connection::Soda(Box::new(client))),
             _ => Err(mismatch()),
         }
     }
@@ -240,14 +267,20 @@ impl Ask {
             &spec.keystone,
             &spec.cloud_mc,
             &spec.cloud_center,
+            &spec.soda,
         ) {
-            (Some(asked), None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked), None, None) => {
+            (Some(asked), None, None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None, None, None) => {
                 keystone::config::read_ask(asked, spec).map(Ask::Keystone)
             }
-            (None, None, Some(asked), None) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
-            (None, None, None, Some(asked)) => {
+            (None, None, Some(asked), None, None) => {
+                cloudmc::config::read_ask(asked).map(Ask::CloudMc)
+            }
+            (None, None, None, Some(asked), None) => {
                 cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
+            }
+            (None, None, None, None, Some(asked)) => {
+                soda::config::read_ask(asked, spec).map(Ask::Soda)
             }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
@@ -294,12 +327,16 @@ impl Kind {
         Kind::KeystoneToken,
         Kind::CloudMcServiceKeys,
         Kind::CloudCenterApiKey,
+        Kind::SodaAccessKey,
+        Kind::SodaIssuedAccessKey,
+        Kind::SodaAdoptedAccessKey,
     ];
 
     /// What kind a request asks for, if it names one.
     pub fn of(spec: &CredentialRequestSpec) -> Option<Kind> {
         let keystone = spec.keystone.as_ref();
         let dce = spec.dce.as_ref();
+        let soda = spec.soda.as_ref().map(|asked| &asked.access_key);
         [
             (
                 dce.is_some_and(|asked| asked.token.is_some()),
@@ -323,6 +360,15 @@ impl Kind {
             ),
             (spec.cloud_mc.is_some(), Kind::CloudMcServiceKeys),
             (spec.cloud_center.is_some(), Kind::CloudCenterApiKey),
+            (
+                soda.is_some_and(|asked| asked.adopt == Some(true)),
+                Kind::SodaAdoptedAccessKey,
+            ),
+            (
+                soda.is_some_and(|asked| asked.issue_through == Some(IssueThrough::Soda)),
+                Kind::SodaIssuedAccessKey,
+            ),
+            (soda.is_some(), Kind::SodaAccessKey),
         ]
         .into_iter()
         .find_map(|(named, kind)| named.then_some(kind))
@@ -338,6 +384,9 @@ impl Kind {
             Kind::KeystoneToken => "keystone.token",
             Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
             Kind::CloudCenterApiKey => "cloudCenter.apiKey",
+            Kind::SodaAccessKey => "soda.accessKey",
+            Kind::SodaIssuedAccessKey => "soda.accessKey.issueThrough",
+            Kind::SodaAdoptedAccessKey => "soda.accessKey.adopt",
         }
     }
 }

@@ -170,8 +170,9 @@ fn every_reason_that_is_named_exists() {
         "Authorization",
         "Basic",
         "Bearer",
-        // An event.
+        // Events.
         "GivenUp",
+        "Remark",
     ];
     let for_operators =
         ["docs/operating.md", "SECURITY.md", "README.md"].map(|path| root().join(path));

@@ -312,6 +312,7 @@ pub(super) fn issued(username: String, data: SecretData) -> Issued {
             leak: None,
         },
         data,
+        remark: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod narrator;
 mod opening;
 mod operator;
 mod scene;
+mod soda;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,15 +31,17 @@ enum Story {
     Keystone,
     CloudCenter,
     CloudMc,
+    Soda,
 }
 
 impl Story {
     /// Their names, as `PROVIDER` gives them. The first is told when nobody says anything.
-    const NAMES: [(&str, Story); 4] = [
+    const NAMES: [(&str, Story); 5] = [
         ("dce", Story::Dce),
         ("keystone", Story::Keystone),
         ("cloudcenter", Story::CloudCenter),
         ("cloudmc", Story::CloudMc),
+        ("soda", Story::Soda),
     ];
 
     fn chosen() -> Result<Story> {
@@ -59,6 +62,7 @@ impl Story {
             Story::Keystone => keystone::tell(narrator, scene).await,
             Story::CloudCenter => cloudcenter::tell(narrator, scene).await,
             Story::CloudMc => cloudmc::tell(narrator, scene).await,
+            Story::Soda => soda::tell(narrator, scene).await,
         }
     }
 }
