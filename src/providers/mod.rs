@@ -136,15 +136,18 @@ pub struct Permission {
     pub grants: Vec<Grant>,
     /// What a request is told that none of them is about.
     pub refusal: Refusal,
-    /// Whether the request's Secret is the one that the provider logs in with: then it follows when the
-    /// login's own credential changes.
+    /// Whether the request's Secret is the one that the provider logs in with, and stays when the request
+    /// goes: then the login follows when its own credential changes.
     pub renews_login: bool,
 }
 
 impl Permission {
-    /// A digest of the grants.
+    /// A digest of what is permitted.
     pub fn digest(&self) -> String {
-        let text = serde_json::to_string(&self.grants).unwrap_or_default();
+        let mut text = serde_json::to_string(&self.grants).unwrap_or_default();
+        if self.renews_login {
+            text.push_str("renews the login");
+        }
         Sha256::digest(text)
             .iter()
             .take(4)
@@ -179,7 +182,7 @@ pub struct Issued {
 pub struct Regenerated {
     /// The new key.
     pub issued: Issued,
-    /// Whether it was proven already. One that the operator logs in with has to be: nothing else is let in.
+    /// Whether it could be proven. It is published all the same: nothing else works any more.
     pub proof: Proof,
 }
 
