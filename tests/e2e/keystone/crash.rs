@@ -10,8 +10,8 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use futures::StreamExt;
 use testkit::wire::Fault;
 
-use super::{journal::is_issue, *};
-use crate::stage::status_of;
+use super::*;
+use crate::{journal::is_issue, stage::status_of};
 use accident::{Accident, Point, points};
 use kind::Kind;
 use phases::{Phase, gone, settled};
