@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{access_key::Key, jwt::Claims};
 
-/// How far the moment that a token states may be from the one that the list states: a token counts in
-/// whole seconds, and is signed a moment before or after the key is noted.
-const APART: i64 = 2;
+/// How far the second that a token states may be from the one that the list states: it is signed a moment
+/// before or after the key is noted.
+const APART: i64 = 1;
 
 /// How far their ends may be apart: DCE's own page counts in minutes.
 const ENDS_APART: SignedDuration = SignedDuration::from_mins(1);
@@ -34,15 +34,13 @@ pub fn moment(value: &Value) -> Option<Timestamp> {
 pub fn find<'a>(token: &str, keys: &'a [Key]) -> Option<&'a str> {
     let claims = Claims::read(token)?;
     let issued = claims.issued_at()?.as_second();
-    let near = keys.iter().filter_map(|key| {
-        let apart = (moment(&key.created_at)?.as_second() - issued).abs();
-        (apart <= APART && ends_alike(&claims, key)).then_some((apart, key))
+    let mut made_then = keys.iter().filter(|key| {
+        let made = moment(&key.created_at);
+        made.is_some_and(|made| (made.as_second() - issued).abs() <= APART)
+            && ends_alike(&claims, key)
     });
-    let near: Vec<_> = near.collect();
-    let nearest = near.iter().map(|(apart, _)| *apart).min()?;
-    let mut nearest = near.iter().filter(|(apart, _)| *apart == nearest);
-    match (nearest.next(), nearest.next()) {
-        (Some((_, key)), None) => Some(&key.id),
+    match (made_then.next(), made_then.next()) {
+        (Some(key), None) => Some(&key.id),
         _ => None,
     }
 }
@@ -138,13 +136,13 @@ mod tests {
                 Some("it"),
             ),
             (
-                "the nearest of two",
+                "two within a second",
                 &stated,
                 with(vec![
-                    key("it", millis(NOW), never()),
-                    key("next", millis(NOW + 1), never()),
+                    key("one", millis(NOW), never()),
+                    key("other", millis(NOW + 1), never()),
                 ]),
-                Some("it"),
+                None,
             ),
             (
                 "two at once",
