@@ -81,6 +81,11 @@ pub struct CloudCenterGrant {
     /// The users whose key may be asked for.
     #[schemars(length(min = 1, max = 32))]
     pub users: Vec<CloudCenterUserPattern>,
+    /// Whether requests may have the keys of these users made anew by the annotation
+    /// `credential-operator.dev/rotate` (`onRotate: Regenerate`): the one before stops to work at once, for
+    /// everybody who has it. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regenerate: Option<bool>,
 }
 
 /// A kind of credential at CloudCenter.
@@ -129,11 +134,30 @@ pub struct CloudCenterCredential {
 /// in its place: it is read again every `renewal.verifyEvery`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.onRotate) || self.onRotate != 'Regenerate' || has(self.user)")
+        .message("Regenerate takes the id or the email of a user in user")
+        .field_path(".onRotate"),
+)]
 pub struct CloudCenterApiKey {
     /// Whose key; that of the provider's own login when absent. After a change the key of the other
     /// user takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<CloudCenterUser>,
+    /// What a new value of the annotation `credential-operator.dev/rotate` does; `Read` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_rotate: Option<CloudCenterOnRotate>,
+}
+
+/// What the annotation `credential-operator.dev/rotate` does with a key that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum CloudCenterOnRotate {
+    /// It is read again, at once.
+    Read,
+    /// CloudCenter makes a new one, once for each value of the annotation. **The one before stops to work at
+    /// once, for everybody who has it**: there is no overlap. Takes a grant with `regenerate: true`. Where it
+    /// is not known whether CloudCenter did it, the key is read, and nothing is tried again.
+    Regenerate,
 }
 
 /// A user: either `id` or `email`.

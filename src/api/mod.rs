@@ -18,6 +18,7 @@ pub mod reason;
 pub mod reference;
 pub mod request;
 pub mod rules;
+pub mod soda;
 pub mod types;
 pub mod validate;
 

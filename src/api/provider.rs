@@ -14,6 +14,7 @@ use super::{
     keystone::{KeystoneGrant, KeystoneProvider},
     reason::Reason,
     rules,
+    soda::{SodaGrant, SodaProvider},
 };
 
 /// How many grants a provider may have.
@@ -39,6 +40,9 @@ macro_rules! provider_kind {
             /// A Cisco CloudCenter 4.x.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub cloud_center: Option<CloudCenterProvider>,
+            /// A SODA multi-cloud.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub soda: Option<SodaProvider>,
             /// Who may ask for what. Nothing is allowed that is not listed here; a withdrawn grant
             /// stops renewal and leaves the Secret as it is.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +60,7 @@ macro_rules! provider_kind {
                     keystone: spec.keystone,
                     cloud_mc: spec.cloud_mc,
                     cloud_center: spec.cloud_center,
+                    soda: spec.soda,
                     allow: spec.allow.unwrap_or_default(),
                     budget: spec.budget.unwrap_or_default(),
                 }
@@ -134,6 +139,8 @@ pub struct ProviderSpec {
     pub cloud_mc: Option<CloudMcProvider>,
     /// A Cisco CloudCenter 4.x.
     pub cloud_center: Option<CloudCenterProvider>,
+    /// A SODA multi-cloud.
+    pub soda: Option<SodaProvider>,
     /// Who may ask for what.
     pub allow: Vec<Grant>,
     /// How much the provider is asked at most.
@@ -165,6 +172,9 @@ pub struct Grant {
     /// What they may ask a CloudCenter for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_center: Option<CloudCenterGrant>,
+    /// What they may ask a SODA for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soda: Option<SodaGrant>,
 }
 
 /// A label selector of which only such are accepted that mean something: one that cannot be read

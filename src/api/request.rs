@@ -14,6 +14,7 @@ use super::{
     reason::Reason,
     reference::{ProviderRef, SECRET_NAME},
     rules,
+    soda::SodaCredential,
     types::Duration,
 };
 
@@ -63,6 +64,9 @@ pub struct CredentialRequestSpec {
     /// A credential of Cisco CloudCenter 4.x.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_center: Option<CloudCenterCredential>,
+    /// A credential of SODA multi-cloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soda: Option<SodaCredential>,
     /// The Secret to put the credential in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretTarget>,
@@ -166,6 +170,10 @@ pub struct CredentialRequestStatus {
     /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_retiring: Option<String>,
+    /// A value of the annotation `credential-operator.dev/rotate` for which a key is to be made anew at the
+    /// provider, which destroys the one before; absent when that is done. Each value is tried once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regeneration: Option<RegenerationRecord>,
     /// The last attempt, when it failed. Survives a restart of the operator, so that nothing is
     /// tried more often because of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +206,20 @@ pub struct CredentialRecord {
     /// When it is revoked, for one that was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_after: Option<Timestamp>,
+}
+
+/// A key that is to be made anew, written down before the provider is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegenerationRecord {
+    /// The value of the annotation.
+    pub value: String,
+    /// Why it was not carried out and will not be; absent until that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The same, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Where a credential stands in its life.

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::Validati
 use kube::core::Rule;
 
 /// The fields for systems, of which a provider and a request each have one, and a grant at least one.
-const SYSTEMS: &[&str] = &["dce", "keystone", "cloudMC", "cloudCenter"];
+const SYSTEMS: &[&str] = &["dce", "keystone", "cloudMC", "cloudCenter", "soda"];
 
 /// Where providers refer to Secrets, below `spec`.
 const SECRETS: &[&str] = &[
@@ -18,6 +18,8 @@ const SECRETS: &[&str] = &[
     "cloudMC.tls.caBundleSecretRef",
     "cloudCenter.auth.apiKey.secretRef",
     "cloudCenter.tls.caBundleSecretRef",
+    "soda.auth.password.secretRef",
+    "soda.tls.caBundleSecretRef",
 ];
 
 /// Fields on the way to these that are required wherever their parent is.

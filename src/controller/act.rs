@@ -6,12 +6,13 @@ use super::{
     finalizer,
     memory::{Came, Purpose},
     observe::Pass,
+    record::announce,
     write::{publish, repair},
 };
 use crate::{
     clock,
-    plan::{Damage, Gate, Revocation, Step, Target, Urgency},
-    providers::{Ask, Holder, Identity},
+    plan::{Damage, Gate, Revocation, Step, Target, Urgency, regeneration},
+    providers::{Ask, Holder, Identity, NotRegenerated, Told},
     secret::SecretData,
 };
 
@@ -29,6 +30,8 @@ pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
         Step::AddFinalizer => finalizer::add(pass).await?,
         Step::HoldProvider => hold_provider(pass),
         Step::Issue(serial, urgency) => issue(pass, serial, urgency).await,
+        Step::Announce => announce(pass).await?,
+        Step::Regenerate(serial, urgency) => regenerate(pass, serial, urgency).await,
         Step::Verify(urgency) => verify(pass, urgency).await,
         Step::Publish => publish(pass).await?,
         Step::Repair => repair(pass).await?,
@@ -73,7 +76,7 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     let purpose = Purpose {
         serial,
         asked: ask.digest(),
-        rotation: pass.seen.request.rotate.clone(),
+        rotation: regeneration::carried_out(&pass.seen),
         leak: pass
             .seen
             .request
@@ -91,6 +94,41 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     .await;
 }
 
+/// Has a key made anew. From here on the provider may have been told, whatever comes back.
+async fn regenerate(pass: &mut Pass, serial: u64, urgency: Urgency) {
+    let (Some(connection), Some(ask), Some(permission)) = (
+        pass.connection.clone(),
+        pass.ask.clone(),
+        pass.permission.clone(),
+    ) else {
+        return;
+    };
+    if !permitted(pass, urgency) {
+        return;
+    }
+    let purpose = || Purpose {
+        serial,
+        asked: ask.digest(),
+        rotation: pass.seen.request.rotate.clone(),
+        leak: None,
+    };
+    let (purpose, in_a_panic) = (purpose(), purpose());
+    pass.seen.announced = None;
+    pass.remember();
+    let lost = move |failure| {
+        let not = NotRegenerated {
+            failure,
+            told: Told::Perhaps,
+        };
+        Came::Regenerated(Err(not), in_a_panic)
+    };
+    call(pass, "regenerate", lost, async move |turns| {
+        let made = connection.regenerate(&*turns, &ask, &permission).await;
+        Came::Regenerated(made.map(Box::new), purpose)
+    })
+    .await;
+}
+
 /// By what a credential of the request is known at the provider.
 fn identity(pass: &Pass, serial: u64) -> Identity {
     Identity {
@@ -99,7 +137,17 @@ fn identity(pass: &Pass, serial: u64) -> Identity {
         cluster: pass.context.namespaces.cluster(),
         namespace: pass.key.namespace.clone(),
         name: pass.key.name.clone(),
+        held: held(pass),
     }
+}
+
+/// The id of what is published, or was last, as far as anybody has written that down.
+fn held(pass: &Pass) -> Option<String> {
+    let published = pass.seen.published();
+    let recorded = pass.seen.recorded.credentials.iter();
+    published
+        .and_then(|published| published.id.clone())
+        .or_else(|| recorded.max_by_key(|record| record.serial)?.id.clone())
 }
 
 async fn verify(pass: &mut Pass, urgency: Urgency) {

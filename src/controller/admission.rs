@@ -51,6 +51,7 @@ pub(super) fn gate(
     provider: &ProviderKey,
     link: Option<&Link>,
     ask: Option<&Ask>,
+    secret_name: &str,
     was_served: bool,
 ) -> Admission {
     let Some(link) = link else {
@@ -75,10 +76,15 @@ pub(super) fn gate(
             Ok(allowed) => permission = Some(allowed),
             Err(refusal) => return Gate::Refused(refusal).into(),
         }
-        if let Ok((system, _)) = System::read(spec)
-            && let Err(refusal) = system.offers(ask)
-        {
-            return Gate::Refused(refusal).into();
+        if let Ok((system, reach)) = System::read(spec) {
+            if let Err(refusal) = system.offers(ask) {
+                return Gate::Refused(refusal).into();
+            }
+            if let Some(permission) = &mut permission {
+                let lies_in = reach.login.namespace.or_else(|| provider.namespace.clone());
+                permission.renews_login =
+                    lies_in.as_ref() == Some(&key.namespace) && reach.login.name == secret_name;
+            }
         }
     }
     if declared.deleting {
@@ -173,6 +179,7 @@ fn allowed(
         return Ok(Permission {
             grants,
             refusal: not_allowed(key, provider),
+            renews_login: false,
         });
     }
     Err(match limit {

@@ -1,11 +1,11 @@
 //! What came back from a provider, taken into what is observed.
 
-use super::{memory::Came, observe::Pass};
+use super::{memory::Came, observe::Pass, record};
 use crate::{
     api::Reason,
     clock,
-    plan::{Failure, InHand, Proof, Revocation},
-    providers::{Issuance, http::failed},
+    plan::{Failure, InHand, Proof, Revocation, report::Note},
+    providers::{Issuance, NotRegenerated, Told, http::failed},
 };
 
 /// After so many names in a row that are taken, somebody is making them up.
@@ -35,6 +35,9 @@ impl Pass {
                     self.remember();
                     return;
                 };
+                if let Some(remark) = issued.remark {
+                    self.remark(remark);
+                }
                 let mut credential = issued.credential;
                 credential.serial = purpose.serial;
                 credential.asked = purpose.asked;
@@ -55,6 +58,19 @@ impl Pass {
                 }
                 self.fail(failure);
             }
+            Came::Regenerated(Ok(made), purpose) => {
+                let mut credential = made.issued.credential;
+                credential.serial = purpose.serial;
+                credential.asked = purpose.asked;
+                credential.rotation = purpose.rotation;
+                tracing::info!(request = %self.key, "the provider has made a key anew, as it was asked to");
+                self.seen.in_hand = Some(InHand {
+                    credential,
+                    data: made.issued.data,
+                    proof: made.proof,
+                });
+            }
+            Came::Regenerated(Err(not), purpose) => self.not_regenerated(not, purpose.rotation),
             Came::Probed(serial, result) => self.probed(serial, result),
             Came::Revoked(serial, Ok(revocation)) => {
                 self.seen.revoke(serial, revocation);
@@ -78,6 +94,37 @@ impl Pass {
             Came::Proof(Err(failure)) => self.fail(failure),
         }
         self.remember();
+    }
+
+    /// Tells people what a provider has to say about a credential that works.
+    fn remark(&self, remark: String) {
+        tracing::warn!(request = %self.key, %remark, "a credential came with a remark");
+        let note = Note {
+            warning: true,
+            reason: "Remark",
+            action: "Issue",
+            note: remark,
+        };
+        record::tell(&self.context, self.request.as_ref(), note);
+    }
+
+    /// A key was not made anew, as far as is known. Only where the provider was not told it is tried again.
+    fn not_regenerated(&mut self, not: NotRegenerated, value: Option<String>) {
+        let message = not.failure.message.clone();
+        match not.told {
+            Told::No => {
+                self.seen.announced = value;
+                self.fail(not.failure);
+            }
+            Told::Refused => {
+                self.context.metrics.failure(Reason::NotRegenerated);
+                self.seen.fail_to_regenerate(message);
+            }
+            Told::Perhaps => {
+                tracing::warn!(request = %self.key, reason = %not.failure.reason, "whether the provider has made a key anew is not known; it is read");
+                self.fail(not.failure);
+            }
+        }
     }
 
     /// A full quota has room again when something is gone.
@@ -124,7 +171,10 @@ impl Pass {
                 tracing::warn!(request = %self.key, serial, "the provider does not know the published credential any more");
                 self.seen.probe.refused = Some(serial);
             }
-            Ok(_) => self.seen.probe.refused = None,
+            Ok(_) => {
+                self.seen.probe.refused = None;
+                self.seen.unchanged();
+            }
             Err(failure) => {
                 tracing::info!(request = %self.key, reason = %failure.reason, "the published credential could not be proven");
             }

@@ -42,6 +42,7 @@ pub(super) fn facts(
                     .then_some(DEFAULT_REREAD)
             }),
             ends: ask.ends(),
+            regenerate: ask.regenerates(),
         })
     });
     let annotation = |name: &str| request.annotations().get(name).cloned();
@@ -91,6 +92,7 @@ pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
         expires_at: status.expires_at,
         rotated: status.rotated,
         revoked_retiring: status.revoked_retiring,
+        regeneration: status.regeneration,
         failure: status.failure,
         revocation_failure: status.revocation_failure,
     }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{CredentialRequest, request::FailureRecord},
     plan::{Failure, InHand, Probe, Proof, Revocation},
-    providers::Issuance,
+    providers::{Issuance, NotRegenerated, Regenerated},
     secret::Known,
 };
 
@@ -56,6 +56,8 @@ pub struct Remembered {
     pub stuck: BTreeSet<u64>,
     /// Serials of credentials that may exist although nothing holds them.
     pub leftovers: BTreeSet<u64>,
+    /// The value of the annotation `rotate` that a key is to be made anew for, written down and not told yet.
+    pub announced: Option<String>,
     /// What became of revocations that are not written down yet.
     pub revocations: BTreeMap<u64, Revocation>,
     /// The last proof of the published credential, and the serial that it was about.
@@ -118,6 +120,8 @@ pub struct Purpose {
 pub enum Came {
     /// A credential, or why there is none.
     Issued(Result<Box<Issuance>, Failure>, Purpose),
+    /// A key that was made anew, or why not.
+    Regenerated(Result<Box<Regenerated>, NotRegenerated>, Purpose),
     /// A proof of what is in hand, or why there is none.
     Proof(Result<Proof, Failure>),
     /// A proof of what is published with a serial, or why there is none.
@@ -139,6 +143,7 @@ impl Came {
             | Came::Proof(Err(failure))
             | Came::Probed(_, Err(failure))
             | Came::Revoked(_, Err(failure)) => Some(failure),
+            Came::Regenerated(Err(not), _) => Some(&not.failure),
             _ => None,
         }
     }

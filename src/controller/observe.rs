@@ -98,6 +98,7 @@ impl Pass {
             &provider,
             link.as_deref(),
             ask.as_ref().ok(),
+            &owner.secret_name,
             was_served,
         );
         let (access, revoking) = match &link {
@@ -127,6 +128,7 @@ impl Pass {
             taken: BTreeSet::new(),
             stuck: BTreeSet::new(),
             leftovers: BTreeSet::new(),
+            announced: None,
             revocations: BTreeMap::new(),
             probe: Probe::default(),
             give_up_after: SignedDuration::try_from(context.settings.give_up_after)
@@ -179,6 +181,7 @@ impl Pass {
             self.seen.taken.clone_from(&remembered.taken);
             self.seen.stuck.clone_from(&remembered.stuck);
             self.seen.leftovers.clone_from(&remembered.leftovers);
+            self.seen.announced.clone_from(&remembered.announced);
             self.seen.revocations.clone_from(&remembered.revocations);
             let layout = self.link.as_ref().and_then(|link| link.layout());
             self.seen.target = target(remembered, &self.owner, layout.as_deref(), virgin);
@@ -208,6 +211,7 @@ impl Pass {
             remembered.taken.clone_from(&seen.taken);
             remembered.stuck.clone_from(&seen.stuck);
             remembered.leftovers.clone_from(&seen.leftovers);
+            remembered.announced.clone_from(&seen.announced);
             remembered.revocations.clone_from(&seen.revocations);
             if serial > 0 {
                 remembered.probe = (serial, seen.probe);

@@ -103,11 +103,20 @@ pub async fn reach(
 
 /// Why a connection is not safe, where it is not.
 pub fn insecure(reach: &Reach) -> Option<(Reason, String)> {
-    if reach.endpoint.scheme() == "http" {
+    let plain = reach
+        .endpoints()
+        .find(|endpoint| endpoint.scheme() == "http");
+    if let Some(plain) = plain {
+        let at = if reach.also.is_empty() {
+            String::new()
+        } else {
+            format!(" to {plain}")
+        };
         Some((
             Reason::PlainHTTP,
-            "the login and every credential cross the network unencrypted; use an https endpoint"
-                .to_owned(),
+            format!(
+                "the login and every credential cross the network{at} unencrypted; use an https endpoint"
+            ),
         ))
     } else if reach.skip_verify {
         Some((
@@ -198,7 +207,10 @@ fn guard(context: &Context, key: &ProviderKey, reach: &Reach) -> Result<Option<G
         settings.tenant_endpoints.clone(),
         settings.api_server.clone(),
     );
-    if guard.permits_literal(&reach.endpoint) {
+    if reach
+        .endpoints()
+        .all(|endpoint| guard.permits_literal(endpoint))
+    {
         Ok(Some(guard))
     } else {
         Err(Refusal::new(
@@ -270,13 +282,24 @@ fn login(
     place: &SecretKey,
 ) -> Result<LoginValues, Refusal> {
     let consent = secret.annotations().get(annotations::LOGIN_FOR);
-    if !consent.is_some_and(|consent| consents(consent, &reach.endpoint)) {
-        let endpoint = reach.endpoint.as_str().trim_end_matches('/');
+    let consent = consent.map_or("", String::as_str);
+    if !reach
+        .endpoints()
+        .all(|endpoint| consents(consent, endpoint))
+    {
+        let endpoints: Vec<_> = reach
+            .endpoints()
+            .map(|endpoint| endpoint.as_str().trim_end_matches('/'))
+            .collect();
+        let (these, endpoints) = match &endpoints[..] {
+            [endpoint] => ("this endpoint", (*endpoint).to_owned()),
+            several => ("these endpoints", format!("'{}'", several.join(" "))),
+        };
         return Err(Refusal::new(
             Reason::NoConsent,
             format!(
-                "Secret {}/{} does not say that it may be used for this endpoint; who owns it can: \
-                 kubectl annotate secret {} -n {} --overwrite {}={endpoint}",
+                "Secret {}/{} does not say that it may be used for {these}; who owns it can: \
+                 kubectl annotate secret {} -n {} --overwrite {}={endpoints}",
                 place.namespace,
                 place.name,
                 place.name,

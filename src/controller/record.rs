@@ -23,7 +23,10 @@ use super::{
     observe::Pass,
 };
 use crate::{
-    api::{CredentialRequest, CredentialRequestStatus, FIELD_MANAGER, Reason, condition},
+    api::{
+        CredentialRequest, CredentialRequestStatus, FIELD_MANAGER, Reason, condition,
+        request::RegenerationRecord,
+    },
     clock,
     plan::{Decision, backoff, conditions, ledger, report, schedule},
 };
@@ -74,22 +77,56 @@ pub async fn record(pass: &mut Pass, decision: &Decision, now: Timestamp) -> Res
     Ok(())
 }
 
+/// Writes down that the provider is about to be told to make a key anew. It is not before that is written,
+/// and by nobody else: the request must not have changed since it was read.
+///
+/// # Errors
+/// Those of the API server.
+pub async fn announce(pass: &mut Pass) -> Result<(), PassError> {
+    let Some(value) = pass.seen.request.rotate.clone() else {
+        return Ok(());
+    };
+    let record = RegenerationRecord {
+        value: value.clone(),
+        reason: None,
+        message: None,
+    };
+    let mut status = pass.request.status.clone().unwrap_or_default();
+    status.regeneration = Some(record);
+    let written = write(&pass.context, &pass.key, &pass.request, &status).await?;
+    // Where it is gone, nobody wants a new key.
+    pass.request = written.ok_or(PassError::Conflict)?;
+    pass.seen.announce(value);
+    pass.remember();
+    let note = report::Note {
+        warning: false,
+        reason: "Regenerating",
+        action: "Regenerate",
+        note: "the annotation credential-operator.dev/rotate has a new value: the provider is told to make a new key, once; the \
+               one before stops to work for everybody who has it"
+            .to_owned(),
+    };
+    tell(&pass.context, pass.request.as_ref(), note);
+    Ok(())
+}
+
 async fn write(
     context: &Context,
     key: &RequestKey,
     request: &CredentialRequest,
     status: &CredentialRequestStatus,
-) -> Result<(), PassError> {
+) -> Result<Option<Arc<CredentialRequest>>, PassError> {
     let api: Api<CredentialRequest> = Api::namespaced(context.client.clone(), &key.namespace);
     let old = request.status.clone().unwrap_or_default();
     let written = patch_status(&api, &request.metadata, &old, status).await?;
-    if let Some(written) = written {
+    let written = written.map(Arc::new);
+    if let Some(written) = &written {
         context.memory.with(key, |remembered| {
             remembered.written_version = written.resource_version().unwrap_or_default();
-            remembered.written = Some(Arc::new(written));
+            remembered.written = Some(Arc::clone(written));
         });
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Patches the status of an object that has not changed since it was read. `None` when it is gone.

@@ -37,6 +37,8 @@ pub fn class(reason: Reason) -> Class {
         | Reason::LoginSecretNotFound
         | Reason::LoginKeyNotFound
         | Reason::LoginInvalid
+        | Reason::WouldBreakLogin
+        | Reason::NotRegenerated
         | Reason::NoConsent
         | Reason::CABundleInvalid => Class::Invalid,
         Reason::LoginRefused

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Damage, Observed, Target, ledger, schedule};
+use super::{Damage, Observed, Target, ledger, regeneration, schedule};
 
 /// Something that has to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub enum Remedy {
     Repair,
     /// With a new credential.
     Replace,
+    /// By having the provider make a key anew.
+    Regenerate,
     /// By asking the provider whether it still knows the credential.
     Prove,
 }
@@ -135,7 +137,13 @@ fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let asked = seen.request.rotate.as_ref()?;
     seen.published()?;
     (seen.rotated() != Some(asked)).then_some(())?;
-    replace(Why::AskedToRotate)
+    if !regeneration::is_wanted(seen) {
+        return replace(Why::AskedToRotate);
+    }
+    Some(Finding {
+        reason: Why::AskedToRotate,
+        remedy: regeneration::remedy(seen)?,
+    })
 }
 
 fn asked_differently(seen: &Observed, _: Timestamp) -> Option<Finding> {

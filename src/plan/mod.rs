@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod observed;
 pub mod provider;
 pub mod refusal;
+pub mod regeneration;
 pub mod report;
 pub mod retire;
 pub mod schedule;
@@ -59,6 +60,10 @@ pub enum Step {
     HoldProvider,
     /// Ask the provider for the credential with this serial.
     Issue(u64, Urgency),
+    /// Write down that the provider is about to be told to make a key anew, which destroys the one before.
+    Announce,
+    /// Tell it; the new key gets this serial.
+    Regenerate(u64, Urgency),
     /// Prove at the provider that the credential in hand works.
     Verify(Urgency),
     /// Put the credential in hand into the Secret.
@@ -195,7 +200,10 @@ fn after_issue(
     now: Timestamp,
 ) -> Decision {
     // Another run has published already what this one was issued for.
-    let superseded = finding.is_none_or(|finding| finding.remedy != Remedy::Replace)
+    let in_vain = |finding: &Finding| {
+        finding.remedy != Remedy::Replace && finding.reason != checks::Why::AskedToRotate
+    };
+    let superseded = finding.is_none_or(in_vain)
         || seen
             .published()
             .is_some_and(|published| published.serial >= in_hand.credential.serial);
@@ -315,6 +323,20 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
                 seen.next_serial(),
                 urgency(seen, now),
             )))
+        }
+        Remedy::Regenerate => {
+            if let Some(refusal) = refusal::of_gate(seen) {
+                return Decision::Stop(refusal);
+            }
+            if let Some(decision) = hindrance(seen, now) {
+                return decision;
+            }
+            Decision::Do(match regeneration::stage(seen) {
+                // What is published may stand for it already.
+                _ if !seen.looked => Step::Look,
+                regeneration::Stage::New => Step::Announce,
+                _ => Step::Regenerate(seen.next_serial(), urgency(seen, now)),
+            })
         }
         Remedy::Prove => {
             match hindrance(seen, now) {
@@ -463,6 +485,10 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             );
             Some((Reason::TargetContested, words))
         }
+        Decision::Wait(Wait {
+            reason: WaitReason::Rest,
+            ..
+        }) => regeneration::failure(seen),
         _ => None,
     }
 }

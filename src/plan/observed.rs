@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::{
         Reason,
-        request::{CredentialRecord, CredentialState, FailureRecord},
+        request::{CredentialRecord, CredentialState, FailureRecord, RegenerationRecord},
     },
     plan::backoff,
     secret::SecretData,
@@ -45,6 +45,9 @@ pub struct Observed {
     pub stuck: BTreeSet<u64>,
     /// Serials of credentials that may exist although nothing holds them.
     pub leftovers: BTreeSet<u64>,
+    /// The value of the annotation `rotate` that this run has written down to have a key made anew for,
+    /// as long as it has not told the provider.
+    pub announced: Option<String>,
     /// What became of revocations.
     pub revocations: BTreeMap<u64, Revocation>,
     /// The last proof of the published credential.
@@ -132,6 +135,8 @@ pub struct Wanted {
     pub verify_every: Option<SignedDuration>,
     /// When all of it ends, and the field that says so.
     pub ends: Option<(Timestamp, &'static str)>,
+    /// Whether the annotation `rotate` has the provider make a key anew, which destroys the one before.
+    pub regenerate: bool,
 }
 
 /// Why nothing will be done before somebody changes something.
@@ -293,6 +298,8 @@ pub struct Recorded {
     pub rotated: Option<String>,
     /// The value of the annotation `revoke-retiring` that was last carried out.
     pub revoked_retiring: Option<String>,
+    /// What is written down of having a key made anew.
+    pub regeneration: Option<RegenerationRecord>,
     /// The last attempt, when it failed.
     pub failure: Option<FailureRecord>,
     /// The last attempt to revoke, when it failed.

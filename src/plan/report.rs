@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
     Decision, Observed, Published, Step, Wait, WaitReason, backoff, conditions::conditions, ledger,
-    obstacle, retire, schedule,
+    obstacle, regeneration, retire, schedule,
 };
 use crate::api::{
     Reason, condition,
@@ -62,6 +62,7 @@ pub fn report(
     });
     status.rotated = seen.rotated().cloned();
     status.revoked_retiring = seen.leaked().cloned();
+    status.regeneration = regeneration::record(seen);
     status.failure = match decision {
         Decision::Wait(Wait {
             reason: WaitReason::Rest | WaitReason::Revocation,

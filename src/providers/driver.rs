@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Holder, Identity, Issuance, Kind, LoginKey, LoginValues, Permission, Reach, crossed,
+    Holder, Identity, Issuance, Kind, LoginKey, LoginValues, NotRegenerated, Permission, Reach,
+    Regenerated, crossed,
     http::{HttpClient, Turns},
 };
 use crate::{
@@ -47,6 +48,12 @@ pub trait Ask {
     /// When all of it ends, and the field that says so.
     fn ends(&self) -> Option<(Timestamp, &'static str)> {
         None
+    }
+
+    /// Whether the annotation `rotate` has the provider make a key anew, which destroys the one before;
+    /// otherwise it is read again.
+    fn regenerates(&self) -> bool {
+        false
     }
 
     /// Whether a grant, which is for the right namespace, may allow it, as far as that can be told
@@ -103,6 +110,19 @@ pub trait Client {
         permission: &Permission,
         identity: &Identity,
     ) -> Result<Issuance, Failure>;
+
+    /// Has a key made anew, which destroys the one before. Called once, where [`Ask::regenerates`].
+    ///
+    /// # Errors
+    /// Why not, and whether the provider may have done it all the same.
+    async fn regenerate(
+        &self,
+        _turns: &dyn Turns,
+        _ask: &Self::Ask,
+        _permission: &Permission,
+    ) -> Result<Regenerated, NotRegenerated> {
+        Err(crossed().into())
+    }
 
     /// Proves that a credential works.
     ///

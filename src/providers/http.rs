@@ -229,7 +229,7 @@ impl HttpClient {
         })
     }
 
-    /// The same client with another base URL at the same server.
+    /// The same client with another base URL.
     #[must_use]
     pub fn at(self, endpoint: Url) -> Self {
         HttpClient { endpoint, ..self }

@@ -13,6 +13,7 @@ pub mod glob;
 pub mod guard;
 pub mod http;
 pub mod keystone;
+pub mod soda;
 pub mod systems;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use crate::{
         provider::Grant,
         reference::{CaBundleRef, SecretRef},
     },
-    plan::{Credential, Failure, Refusal},
+    plan::{Credential, Failure, Proof, Refusal},
     secret::SecretData,
 };
 pub use systems::{Ask, Connection, Kind, Layout, System};
@@ -37,12 +38,22 @@ pub use systems::{Ask, Connection, Kind, Layout, System};
 pub struct Reach {
     /// The base URL, without a slash at the end of its path.
     pub endpoint: Url,
+    /// The base URLs of further servers to which the login goes, or what comes of it. The same
+    /// certificates are trusted there.
+    pub also: Vec<Url>,
     /// The certificates to trust, instead of the public ones.
     pub ca: Option<CaBundleRef>,
     /// Whether the server's certificate is not checked.
     pub skip_verify: bool,
     /// The Secret with the login.
     pub login: SecretRef,
+}
+
+impl Reach {
+    /// All servers to which the login goes, or what comes of it.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Url> {
+        std::iter::once(&self.endpoint).chain(&self.also)
+    }
 }
 
 /// A value of a login Secret that the system needs.
@@ -101,6 +112,9 @@ pub struct Identity {
     pub namespace: String,
     /// The name of the request, for people.
     pub name: String,
+    /// The provider's id of what the request's Secret holds by now, as far as that is known. A hint,
+    /// for kinds that look for something that is there already.
+    pub held: Option<String>,
 }
 
 impl Identity {
@@ -125,6 +139,9 @@ pub struct Permission {
     pub grants: Vec<Grant>,
     /// What a request is told that none of them is about.
     pub refusal: Refusal,
+    /// Whether the request's Secret is the one that the provider logs in with: then it follows when the
+    /// login's own credential changes.
+    pub renews_login: bool,
 }
 
 impl Permission {
@@ -141,6 +158,7 @@ impl Permission {
 
 /// What came of asking for a credential.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // Who keeps one puts it into a box.
 pub enum Issuance {
     /// There it is.
     Issued(Issued),
@@ -155,6 +173,47 @@ pub struct Issued {
     pub credential: Credential,
     /// What goes into the Secret.
     pub data: SecretData,
+    /// What people have to be told about it, though it works. Nothing secret.
+    pub remark: Option<String>,
+}
+
+/// A key that the provider has made anew.
+#[derive(Debug)]
+pub struct Regenerated {
+    /// The new key.
+    pub issued: Issued,
+    /// Whether it was proven already. One that the operator logs in with has to be: nothing else is let in.
+    pub proof: Proof,
+}
+
+/// Why a key was not made anew, as far as is known.
+#[derive(Debug)]
+pub struct NotRegenerated {
+    /// What happened.
+    pub failure: Failure,
+    /// Whether the provider was told.
+    pub told: Told,
+}
+
+/// Whether a provider was told to do what cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was not: the same can be tried again.
+    No,
+    /// It was, and has refused.
+    Refused,
+    /// Nobody knows.
+    Perhaps,
+}
+
+impl From<Failure> for NotRegenerated {
+    /// A failure before the provider was told.
+    fn from(failure: Failure) -> Self {
+        NotRegenerated {
+            failure,
+            told: Told::No,
+        }
+    }
 }
 
 /// A system was asked for what it does not have; that is refused long before.

@@ -3,14 +3,17 @@
 use sha2::{Digest, Sha256};
 
 use super::{
-    Holder, Identity, Issuance, LoginKey, LoginValues, Permission, Reach, cloudcenter, cloudmc,
-    crossed, dce,
+    Holder, Identity, Issuance, LoginKey, LoginValues, NotRegenerated, Permission, Reach,
+    Regenerated, cloudcenter, cloudmc, crossed, dce,
     driver::{Ask as _, Client as _, Config as _, Layout as _},
     http::{HttpClient, Turns},
-    keystone,
+    keystone, soda,
 };
 use crate::{
-    api::{ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules, validate},
+    api::{
+        ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules,
+        soda::IssueThrough, validate,
+    },
     plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
     secret::SecretData,
 };
@@ -23,6 +26,7 @@ macro_rules! each {
             $list::Keystone($it) => $do,
             $list::CloudMc($it) => $do,
             $list::CloudCenter($it) => $do,
+            $list::Soda($it) => $do,
         }
     };
 }
@@ -35,6 +39,7 @@ macro_rules! both {
             ($one::Keystone($a), $two::Keystone($b)) => $do,
             ($one::CloudMc($a), $two::CloudMc($b)) => $do,
             ($one::CloudCenter($a), $two::CloudCenter($b)) => $do,
+            ($one::Soda($a), $two::Soda($b)) => $do,
             _ => $otherwise,
         }
     };
@@ -51,6 +56,8 @@ pub enum System {
     CloudMc(cloudmc::Config),
     /// Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Config),
+    /// SODA multi-cloud.
+    Soda(soda::Config),
 }
 
 /// What a request asks a system for, checked.
@@ -64,6 +71,8 @@ pub enum Ask {
     CloudMc(cloudmc::Ask),
     /// A credential of Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Ask),
+    /// A credential of SODA multi-cloud.
+    Soda(soda::Ask),
 }
 
 /// A way to talk to a system with a login.
@@ -76,6 +85,8 @@ pub enum Connection {
     CloudMc(cloudmc::Client),
     /// To a Cisco CloudCenter 4.x.
     CloudCenter(Box<cloudcenter::Client>),
+    /// To a SODA multi-cloud.
+    Soda(Box<soda::Client>),
 }
 
 /// What a provider adds to each Secret, beside the credential itself.
@@ -89,6 +100,8 @@ pub enum Layout {
     CloudMc(cloudmc::Layout),
     /// The endpoint of a Cisco CloudCenter 4.x.
     CloudCenter(cloudcenter::Layout),
+    /// Where what SODA multi-cloud accepts is used.
+    Soda(soda::Layout),
 }
 
 /// A kind of credential, which is known even where a request is otherwise not valid.
@@ -108,6 +121,12 @@ pub enum Kind {
     CloudMcServiceKeys,
     /// A user's API key of Cisco CloudCenter 4.x.
     CloudCenterApiKey,
+    /// A pair of access key and secret key that SODA multi-cloud accepts, issued at its Keystone.
+    SodaAccessKey,
+    /// The same, issued by SODA itself.
+    SodaIssuedAccessKey,
+    /// The same, of those that are there already.
+    SodaAdoptedAccessKey,
 }
 
 impl System {
@@ -122,17 +141,21 @@ impl System {
             &spec.keystone,
             &spec.cloud_mc,
             &spec.cloud_center,
+            &spec.soda,
         ) {
-            (Some(spec), None, None, None) => {
+            (Some(spec), None, None, None, None) => {
                 dce::config::read(spec).map(|(config, reach)| (System::Dce(config), reach))
             }
-            (None, Some(spec), None, None) => keystone::config::read(spec)
+            (None, Some(spec), None, None, None) => keystone::config::read(spec)
                 .map(|(config, reach)| (System::Keystone(config), reach)),
-            (None, None, Some(spec), None) => {
+            (None, None, Some(spec), None, None) => {
                 cloudmc::config::read(spec).map(|(config, reach)| (System::CloudMc(config), reach))
             }
-            (None, None, None, Some(spec)) => cloudcenter::config::read(spec)
+            (None, None, None, Some(spec), None) => cloudcenter::config::read(spec)
                 .map(|(config, reach)| (System::CloudCenter(config), reach)),
+            (None, None, None, None, Some(spec)) => {
+                soda::config::read(spec).map(|(config, reach)| (System::Soda(config), reach))
+            }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
                 format!(
@@ -165,6 +188,7 @@ impl System {
             System::Keystone(config) => Layout::Keystone(config.layout(reach, ca_pem)),
             System::CloudMc(config) => Layout::CloudMc(config.layout(reach, ca_pem)),
             System::CloudCenter(config) => Layout::CloudCenter(config.layout(reach, ca_pem)),
+            System::Soda(config) => Layout::Soda(config.layout(reach, ca_pem)),
         }
     }
 
@@ -191,6 +215,9 @@ impl System {
             (System::CloudCenter(config), Layout::CloudCenter(layout)) => config
                 .connect(http, login, layout)
                 .map(|client| Connection::CloudCenter(Box::new(client))),
+            (System::Soda(config), Layout::Soda(layout)) => config
+                .connect(http, login, layout)
+                .map(|client| Connection::Soda(Box::new(client))),
             _ => Err(mismatch()),
         }
     }
@@ -240,14 +267,20 @@ impl Ask {
             &spec.keystone,
             &spec.cloud_mc,
             &spec.cloud_center,
+            &spec.soda,
         ) {
-            (Some(asked), None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
-            (None, Some(asked), None, None) => {
+            (Some(asked), None, None, None, None) => dce::config::read_ask(asked).map(Ask::Dce),
+            (None, Some(asked), None, None, None) => {
                 keystone::config::read_ask(asked, spec).map(Ask::Keystone)
             }
-            (None, None, Some(asked), None) => cloudmc::config::read_ask(asked).map(Ask::CloudMc),
-            (None, None, None, Some(asked)) => {
+            (None, None, Some(asked), None, None) => {
+                cloudmc::config::read_ask(asked).map(Ask::CloudMc)
+            }
+            (None, None, None, Some(asked), None) => {
                 cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
+            }
+            (None, None, None, None, Some(asked)) => {
+                soda::config::read_ask(asked, spec).map(Ask::Soda)
             }
             _ => Err(Refusal::new(
                 Reason::InvalidSpec,
@@ -267,6 +300,11 @@ impl Ask {
     /// When all of it ends, and the field that says so.
     pub fn ends(&self) -> Option<(jiff::Timestamp, &'static str)> {
         each!(Ask, self, ask => ask.ends())
+    }
+
+    /// As [`super::driver::Ask::regenerates`].
+    pub fn regenerates(&self) -> bool {
+        each!(Ask, self, ask => ask.regenerates())
     }
 
     /// Whether a grant, which is for the right namespace, may allow it, as far as that can be told
@@ -289,12 +327,16 @@ impl Kind {
         Kind::KeystoneToken,
         Kind::CloudMcServiceKeys,
         Kind::CloudCenterApiKey,
+        Kind::SodaAccessKey,
+        Kind::SodaIssuedAccessKey,
+        Kind::SodaAdoptedAccessKey,
     ];
 
     /// What kind a request asks for, if it names one.
     pub fn of(spec: &CredentialRequestSpec) -> Option<Kind> {
         let keystone = spec.keystone.as_ref();
         let dce = spec.dce.as_ref();
+        let soda = spec.soda.as_ref().map(|asked| &asked.access_key);
         [
             (
                 dce.is_some_and(|asked| asked.token.is_some()),
@@ -318,6 +360,15 @@ impl Kind {
             ),
             (spec.cloud_mc.is_some(), Kind::CloudMcServiceKeys),
             (spec.cloud_center.is_some(), Kind::CloudCenterApiKey),
+            (
+                soda.is_some_and(|asked| asked.adopt == Some(true)),
+                Kind::SodaAdoptedAccessKey,
+            ),
+            (
+                soda.is_some_and(|asked| asked.issue_through == Some(IssueThrough::Soda)),
+                Kind::SodaIssuedAccessKey,
+            ),
+            (soda.is_some(), Kind::SodaAccessKey),
         ]
         .into_iter()
         .find_map(|(named, kind)| named.then_some(kind))
@@ -333,27 +384,34 @@ impl Kind {
             Kind::KeystoneToken => "keystone.token",
             Kind::CloudMcServiceKeys => "cloudMC.serviceKeys",
             Kind::CloudCenterApiKey => "cloudCenter.apiKey",
+            Kind::SodaAccessKey => "soda.accessKey",
+            Kind::SodaIssuedAccessKey => "soda.accessKey.issueThrough",
+            Kind::SodaAdoptedAccessKey => "soda.accessKey.adopt",
         }
     }
 
     /// What it can do.
     pub fn traits(self) -> Traits {
         match self {
-            Kind::DceToken => Traits::default(),
-            Kind::DceAccessKey | Kind::KeystoneAccessKey | Kind::KeystoneApplicationCredential => {
-                Traits {
-                    revocable: true,
-                    ..Traits::default()
-                }
-            }
+            // What SODA itself makes has no name of its own, and cannot be revoked alone.
+            Kind::DceToken | Kind::SodaIssuedAccessKey => Traits::default(),
+            Kind::DceAccessKey
+            | Kind::KeystoneAccessKey
+            | Kind::KeystoneApplicationCredential
+            | Kind::SodaAccessKey => Traits {
+                revocable: true,
+                ..Traits::default()
+            },
             Kind::KeystoneToken => Traits {
                 parting: true,
                 ..Traits::default()
             },
-            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey => Traits {
-                fetched: true,
-                ..Traits::default()
-            },
+            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey | Kind::SodaAdoptedAccessKey => {
+                Traits {
+                    fetched: true,
+                    ..Traits::default()
+                }
+            }
         }
     }
 }
@@ -384,6 +442,19 @@ impl Connection {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         both!(Connection self, Ask ask, (client, ask) => client.issue(turns, ask, permission, identity).await, else Err(crossed()))
+    }
+
+    /// As [`super::driver::Client::regenerate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn regenerate(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<Regenerated, NotRegenerated> {
+        both!(Connection self, Ask ask, (client, ask) => client.regenerate(turns, ask, permission).await, else Err(crossed().into()))
     }
 
     /// As [`super::driver::Client::verify`].

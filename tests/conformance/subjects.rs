@@ -7,6 +7,7 @@ use testkit::{
     dce::{DceOptions, DceSimulator, Generation},
     keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator},
     server::SimServer,
+    soda::{KeystoneAccount, SodaOptions, SodaSimulator},
 };
 
 use crate::stages::Stage;
@@ -29,6 +30,10 @@ pub struct Subject {
 pub trait Simulated: Send + Sync {
     /// Its server.
     fn server(&self) -> &SimServer;
+    /// The server that the call of a stage goes to, where there are several.
+    fn server_of(&self, _: Stage) -> &SimServer {
+        self.server()
+    }
     /// How many credentials that can be revoked are alive, beside logins.
     fn alive(&self) -> usize;
     /// Every secret value that it knows or ever gave out.
@@ -72,6 +77,9 @@ pub fn all() -> Vec<Entry> {
             keystone_application_credential,
         ),
         ("keystone.token", keystone_token),
+        ("soda.accessKey", soda_access_key),
+        ("soda.accessKey.issueThrough", soda_issued_access_key),
+        ("soda.accessKey.adopt", soda_adopted_access_key),
     ]
 }
 
@@ -134,7 +142,40 @@ impl Simulated for KeystoneSimulator {
     }
 }
 
+/// A SODA in front of a Keystone, which the login is at.
+struct SodaAndKeystone {
+    soda: SodaSimulator,
+    keystone: KeystoneSimulator,
+    /// The stages whose calls go to SODA.
+    at_soda: &'static [Stage],
+}
+
+impl Simulated for SodaAndKeystone {
+    fn server(&self) -> &SimServer {
+        self.keystone.server()
+    }
+
+    fn server_of(&self, stage: Stage) -> &SimServer {
+        if self.at_soda.contains(&stage) {
+            self.soda.server()
+        } else {
+            self.server()
+        }
+    }
+
+    fn alive(&self) -> usize {
+        self.keystone.alive()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.keystone.secret_values();
+        secrets.extend(self.soda.secret_values());
+        secrets
+    }
+}
+
 const ONLY_READ: &str = "it is only read";
+const ALL_OR_NONE: &str = "SODA deletes all keys of a user or none";
 const EXPIRES: &str = "tokens expire by themselves";
 
 fn dce_token() -> Subject {
@@ -352,4 +393,84 @@ fn keystone_token() -> Subject {
         (Stage::Confirm, Err(EXPIRES)),
     ];
     keystone("token", json!({}), calls)
+}
+
+/// A SODA in front of a Keystone whose login has the role `member` in the project `payments`, and a
+/// request with further fields.
+fn soda(
+    fields: Value,
+    at_soda: &'static [Stage],
+    calls: [(Stage, Result<&'static str, &'static str>); 4],
+) -> Subject {
+    let keystone = KeystoneSimulator::start(KeystoneOptions::default());
+    let account = KeystoneAccount::of_simulator(&keystone, "soda");
+    let soda = SodaSimulator::start(SodaOptions::default(), account);
+    let project = keystone.add_project("payments", DEFAULT_DOMAIN);
+    let (user, password) = keystone.add_user("bot", DEFAULT_DOMAIN);
+    keystone.assign_role(&user, &project, "member");
+    if fields["adopt"] == true {
+        keystone.add_pair(&user, &project, "AKTHATISTHERE", "the-secret-that-is-there");
+    }
+    let mut asked = fields;
+    asked["project"] = json!({ "id": project });
+    let login = [(Stage::Login, Ok("POST /v3/auth/tokens"))];
+    Subject {
+        provider: json!({
+            "soda": {
+                "endpoint": soda.endpoint(), "keystone": {"endpoint": keystone.endpoint()},
+                "allowHTTP": true,
+                "auth": {"password": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{
+                "namespaces": {},
+                "soda": {
+                    "kinds": ["accessKey"], "projects": [{"id": project}], "roles": ["member", "reader"],
+                    "issueThroughSoda": true, "adopt": true,
+                },
+            }],
+        }),
+        request: json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "soda"},
+            "soda": {"accessKey": asked},
+        }),
+        login: vec![("user-id", user), ("password", password)],
+        calls: login.into_iter().chain(calls).collect(),
+        system: Box::new(SodaAndKeystone {
+            soda,
+            keystone,
+            at_soda,
+        }),
+    }
+}
+
+fn soda_access_key() -> Subject {
+    let calls = [
+        (Stage::Issue, Ok("POST /v3/credentials")),
+        (Stage::Prove, Ok(testkit::soda::READ)),
+        (Stage::Revoke, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
+        (Stage::Confirm, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
+    ];
+    soda(json!({}), &[Stage::Prove], calls)
+}
+
+fn soda_issued_access_key() -> Subject {
+    let calls = [
+        (Stage::Issue, Ok(testkit::soda::CREATE)),
+        (Stage::Prove, Ok(testkit::soda::READ)),
+        (Stage::Revoke, Err(ALL_OR_NONE)),
+        (Stage::Confirm, Err(ALL_OR_NONE)),
+    ];
+    let fields = json!({"issueThrough": "Soda"});
+    soda(fields, &[Stage::Issue, Stage::Prove], calls)
+}
+
+fn soda_adopted_access_key() -> Subject {
+    let calls = [
+        (Stage::Issue, Ok(testkit::soda::READ)),
+        (Stage::Prove, Ok(testkit::soda::READ)),
+        (Stage::Revoke, Err(ONLY_READ)),
+        (Stage::Confirm, Err(ONLY_READ)),
+    ];
+    let fields = json!({"adopt": true});
+    soda(fields, &[Stage::Issue, Stage::Prove], calls)
 }

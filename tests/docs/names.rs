@@ -168,9 +168,11 @@ fn every_reason_that_is_named_exists() {
         "True",
         "False",
         "Authorization",
+        "Basic",
         "Bearer",
-        // An event.
+        // Events.
         "GivenUp",
+        "Remark",
     ];
     let for_operators =
         ["docs/operating.md", "SECURITY.md", "README.md"].map(|path| root().join(path));

@@ -29,5 +29,6 @@ mod races;
 mod refused;
 mod renewal;
 mod restart;
+mod soda;
 mod tampering;
 mod tls;

@@ -5,10 +5,11 @@ use crate::api::{
     cloudcenter::{CloudCenterGrant, CloudCenterUserPattern, is_pattern},
     cloudmc::CloudMcGrant,
     dce::{DceGrant, MAX_CYCLE},
-    keystone::KeystoneGrant,
+    keystone::{KeystoneGrant, NamePattern},
     names::is_id,
     provider::Grant,
     rules,
+    soda::SodaGrant,
 };
 
 /// Checks a grant.
@@ -43,6 +44,7 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
         grant.keystone.is_some(),
         grant.cloud_mc.is_some(),
         grant.cloud_center.is_some(),
+        grant.soda.is_some(),
     ];
     if !named.contains(&true) {
         return Err(invalid(
@@ -58,6 +60,9 @@ pub(super) fn check(field: &str, grant: &Grant) -> Result<(), Refusal> {
     }
     if let Some(cloud_center) = &grant.cloud_center {
         cloud_center_grant(&format!("{field}.cloudCenter"), cloud_center)?;
+    }
+    if let Some(soda) = &grant.soda {
+        soda_grant(&format!("{field}.soda"), soda)?;
     }
     match &grant.dce {
         Some(dce) => dce_grant(&format!("{field}.dce"), dce),
@@ -122,29 +127,41 @@ fn keystone_grant(field: &str, grant: &KeystoneGrant) -> Result<(), Refusal> {
             ("roles", grant.roles.is_empty()),
         ],
     )?;
-    let patterns = grant
-        .projects
-        .iter()
-        .map(|pattern| ("projects", pattern))
-        .chain(
-            grant
-                .users
-                .iter()
-                .flatten()
-                .map(|pattern| ("users", pattern)),
-        );
-    for (name, pattern) in patterns {
+    within_domains(&format!("{field}.projects"), &grant.projects)?;
+    let users = grant.users.as_deref().unwrap_or_default();
+    within_domains(&format!("{field}.users"), users)?;
+    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
+}
+
+fn soda_grant(field: &str, grant: &SodaGrant) -> Result<(), Refusal> {
+    no_list_is_empty(
+        field,
+        &[
+            ("kinds", grant.kinds.is_empty()),
+            ("projects", grant.projects.is_empty()),
+            ("roles", grant.roles.is_empty()),
+        ],
+    )?;
+    within_domains(&format!("{field}.projects"), &grant.projects)?;
+    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
+}
+
+/// Names go with a domain, ids without.
+fn within_domains(field: &str, patterns: &[NamePattern]) -> Result<(), Refusal> {
+    let is_fit = |pattern: &NamePattern| {
         let named = pattern.name.is_some();
         let domains =
             usize::from(pattern.domain.is_some()) + usize::from(pattern.domain_id.is_some());
-        if named == pattern.id.is_some() || domains != usize::from(named) {
-            return Err(invalid(
-                &format!("{field}.{name}"),
-                "state either id, or name with one of domain and domainID",
-            ));
-        }
+        named != pattern.id.is_some() && domains == usize::from(named)
+    };
+    if patterns.iter().all(is_fit) {
+        Ok(())
+    } else {
+        Err(invalid(
+            field,
+            "state either id, or name with one of domain and domainID",
+        ))
     }
-    duration(&format!("{field}.maxLifetime"), grant.max_lifetime.as_ref()).map(drop)
 }
 
 fn cloud_center_grant(field: &str, grant: &CloudCenterGrant) -> Result<(), Refusal> {

@@ -40,6 +40,8 @@ fn play(
                     now,
                 ),
             },
+            // No life of one here has it done: there is a table of its own.
+            Step::Announce | Step::Regenerate(..) => panic!("{step:?}"),
             Step::AddFinalizer => seen.request.finalizer = true,
             Step::HoldProvider => seen.provider_held = true,
             Step::Prove(_) => seen.probe.at = Some(now),

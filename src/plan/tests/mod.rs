@@ -6,6 +6,7 @@ mod farewell;
 mod lives;
 mod providers;
 mod purity;
+mod regeneration;
 mod reports;
 mod revocation;
 mod stuck;
@@ -54,6 +55,7 @@ fn fresh() -> Observed {
                 overlap: SignedDuration::from_secs(300),
                 verify_every: None,
                 ends: None,
+                regenerate: false,
             }),
         },
         gate: Gate::Open {
@@ -73,6 +75,7 @@ fn fresh() -> Observed {
         taken: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leftovers: BTreeSet::new(),
+        announced: None,
         revocations: BTreeMap::new(),
         probe: Probe::default(),
         give_up_after: SignedDuration::from_secs(600),

@@ -15,6 +15,7 @@ use super::{
     Ask, Client,
     answer::{self, unexpected},
     permit,
+    regenerate::would_break_login,
     users::Bearer,
 };
 use crate::{
@@ -46,7 +47,7 @@ pub fn is_key(text: &str) -> bool {
 }
 
 /// Whether two texts are the same. Digests, so that how long a comparison takes tells nothing.
-fn is_same(one: &str, other: &str) -> bool {
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     Sha256::digest(one) == Sha256::digest(other)
 }
 
@@ -148,6 +149,15 @@ pub fn read(
         StatusCode::NOT_FOUND if matches!(bearer, Bearer::Other(_)) => return Err(no_key()),
         _ => return Err(answer::failure(answer)),
     }
+    shown(answer, username, bearer)
+}
+
+/// The same in an answer with a good status.
+pub(super) fn shown(
+    answer: &Answer,
+    username: &str,
+    bearer: &Bearer,
+) -> Result<Zeroizing<String>, Failure> {
     let shown: Shown = answer::read(answer)?;
     if shown.is_about_another(username, bearer) {
         return Err(unexpected(
@@ -182,7 +192,20 @@ impl Client {
         ask: &Ask,
         permission: &Permission,
     ) -> Result<Issued, Failure> {
-        let found = self.find(turns, &ask.whose).await.map_err(|failure| {
+        let (bearer, _) = self.entitled(turns, ask, permission).await?;
+        let (username, data) = self.read_key(turns, &bearer).await?;
+        Ok(issued(username, data))
+    }
+
+    /// Whose key it is, with the id where that was looked at, after all that speaks against it.
+    pub(super) async fn entitled(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<(Bearer, Option<String>), Failure> {
+        let found = self.find_with_id(turns, &ask.whose).await;
+        let found = found.map_err(|failure| {
             // Who is hidden from the login is there.
             let tells = failure.reason == Reason::Forbidden;
             if tells && !permit::is_surely_granted(permission, ask) {
@@ -191,28 +214,19 @@ impl Client {
                 failure
             }
         })?;
-        let bearer = found.ok_or_else(|| permit::refused(permission))?;
-        permit::check(permission, &bearer)?;
+        let (bearer, id) = found.ok_or_else(|| permit::refused(permission))?;
+        permit::check(permission, &bearer, ask.regenerate)?;
         if is_disabled(&bearer) {
             return Err(failed(
                 Reason::Forbidden,
                 "the user is disabled at CloudCenter, and so is the key",
             ));
         }
-        let (username, data) = self.read_key(turns, &bearer).await?;
-        Ok(Issued {
-            credential: Credential {
-                serial: 0,
-                id: None,
-                owner: Some(username),
-                issued_at: clock::now(),
-                expires_at: None,
-                asked: String::new(),
-                rotation: None,
-                leak: None,
-            },
-            data,
-        })
+        let follows = permission.renews_login && self.is_published_as_login;
+        if ask.regenerate && bearer == Bearer::Own && !follows {
+            return Err(would_break_login());
+        }
+        Ok((bearer, id))
     }
 
     /// Reads the key again: whether what is published is still what CloudCenter shows.
@@ -282,6 +296,24 @@ impl Client {
     pub(super) async fn own_key(&self, turns: &dyn Turns) -> Result<Zeroizing<String>, Failure> {
         let answer = self.get(turns, &["v1", "user", "keys"], &[]).await?;
         read(&answer, &self.login.username, &Bearer::Own)
+    }
+}
+
+/// What is known of a key that was read.
+pub(super) fn issued(username: String, data: SecretData) -> Issued {
+    Issued {
+        credential: Credential {
+            serial: 0,
+            id: None,
+            owner: Some(username),
+            issued_at: clock::now(),
+            expires_at: None,
+            asked: String::new(),
+            rotation: None,
+            leak: None,
+        },
+        data,
+        remark: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The calls to CloudCenter: all of them read.
+//! The calls to CloudCenter that read: all but the one in [`super::regenerate`].
 
 use std::{
     collections::BTreeMap,
@@ -27,15 +27,17 @@ use crate::{
 
 /// Says that the password is a key and not that of the user interface. Some clients leave it out, and
 /// some managers want it.
-const MARK: HeaderName = HeaderName::from_static("x-cliqr-api-key-auth");
+pub(super) const MARK: HeaderName = HeaderName::from_static("x-cliqr-api-key-auth");
 
 /// Talks to one CloudCenter with one login.
 pub struct Client {
-    http: HttpClient,
+    pub(super) http: HttpClient,
     pub(super) login: Login,
     pub(super) layout: Layout,
     /// `true`, as the client for HTTP wants it.
-    mark: SecretString,
+    pub(super) mark: SecretString,
+    /// Whether what is published for the login's own user is read as a login.
+    pub(super) is_published_as_login: bool,
     /// To whom e-mail addresses belonged when users were listed last; nobody where several had the same
     /// one. A hint, which spares the list.
     directory: Mutex<BTreeMap<String, Option<String>>>,
@@ -97,6 +99,7 @@ impl Client {
             },
             layout,
             mark: SecretString::from("true"),
+            is_published_as_login: config.username_key == "username" && config.key_key == "key",
             directory: Mutex::default(),
         })
     }
@@ -109,15 +112,21 @@ impl Client {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
+        let headers = self.headers();
         let call = Call {
             query,
-            headers: &[
-                (AUTHORIZATION, &self.login.authorization),
-                (MARK, &self.mark),
-            ],
+            headers: &headers,
             ..Call::new(Method::GET, path)
         };
         self.http.send(turns, call).await
+    }
+
+    /// The login, as each call carries it.
+    pub(super) fn headers(&self) -> [(HeaderName, &SecretString); 2] {
+        [
+            (AUTHORIZATION, &self.login.authorization),
+            (MARK, &self.mark),
+        ]
     }
 
     /// The id of the user to whom an address belonged when users were listed last.

@@ -5,7 +5,10 @@ use url::Url;
 use crate::{
     api::{
         Reason,
-        cloudcenter::{CloudCenterCredential, CloudCenterProvider, CloudCenterUser, is_email},
+        cloudcenter::{
+            CloudCenterCredential, CloudCenterOnRotate, CloudCenterProvider, CloudCenterUser,
+            is_email,
+        },
         names::is_id,
         request::CredentialRequestSpec,
         validate,
@@ -28,6 +31,8 @@ pub struct Config {
 pub struct Ask {
     /// Whose key.
     pub whose: Whose,
+    /// Whether the annotation `rotate` has it made anew.
+    pub regenerate: bool,
 }
 
 /// Whose key is asked for, in the words of the request.
@@ -78,6 +83,7 @@ pub fn read(spec: &CloudCenterProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,
             login: login.secret_ref.clone(),
@@ -124,5 +130,12 @@ pub fn read_ask(
             ));
         }
     };
-    Ok(Ask { whose })
+    let regenerate = spec.api_key.on_rotate == Some(CloudCenterOnRotate::Regenerate);
+    if regenerate && whose == Whose::Own {
+        return Err(invalid(
+            "spec.cloudCenter.apiKey.onRotate",
+            "Regenerate takes the id or the email of a user in spec.cloudCenter.apiKey.user",
+        ));
+    }
+    Ok(Ask { whose, regenerate })
 }

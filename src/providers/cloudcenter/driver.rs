@@ -5,7 +5,8 @@ use crate::{
     api::provider::Grant,
     plan::{Failure, Proof, Refusal},
     providers::{
-        Identity, Issuance, LoginKey, LoginValues, Permission, Reach, driver,
+        Identity, Issuance, LoginKey, LoginValues, NotRegenerated, Permission, Reach, Regenerated,
+        driver,
         http::{HttpClient, Turns},
     },
     secret::SecretData,
@@ -56,9 +57,22 @@ impl driver::Ask for Ask {
         }
     }
 
+    fn regenerates(&self) -> bool {
+        self.regenerate
+    }
+
     fn may_be_allowed_by(&self, grant: &Grant) -> Result<(), Option<String>> {
         let grant = grant.cloud_center.as_ref().ok_or(None)?;
-        permit::may_allow(grant, self).then_some(()).ok_or(None)
+        if permit::may_allow(grant, self) {
+            return Ok(());
+        }
+        let read = Ask {
+            regenerate: false,
+            ..self.clone()
+        };
+        Err(permit::may_allow(grant, &read).then(|| {
+            "spec.cloudCenter.apiKey.onRotate is Regenerate, which takes a grant with regenerate: true".to_owned()
+        }))
     }
 }
 
@@ -79,6 +93,15 @@ impl driver::Client for Client {
     ) -> Result<Issuance, Failure> {
         let issued = self.issue_api_key(turns, ask, permission).await;
         issued.map(Issuance::Issued)
+    }
+
+    async fn regenerate(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<Regenerated, NotRegenerated> {
+        self.regenerate_api_key(turns, ask, permission).await
     }
 
     async fn verify(

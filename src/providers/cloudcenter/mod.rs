@@ -1,7 +1,8 @@
 //! Cisco CloudCenter (CliQr) 4.x, version 1 of the manager's REST API.
 //!
-//! Each user has one API key. It is read and never made here, since making one destroys the one before
-//! (Cisco's documentation of CloudCenter 4.0, "API Management Key"). See the `README.md` in this folder.
+//! Each user has one API key. It is read, and made anew only where a request and a grant say so, since that
+//! destroys the one before (Cisco's documentation of CloudCenter 4.0, "API Management Key"). See the
+//! `README.md` in this folder.
 //!
 //! The documentation shows no answer of a request for a key, and few refusals: what is read is read
 //! tolerantly, and nothing of it is believed without a check.
@@ -13,6 +14,7 @@ pub mod config;
 mod driver;
 pub mod layout;
 pub mod permit;
+mod regenerate;
 pub mod users;
 
 pub use client::Client;

@@ -25,17 +25,22 @@ pub fn may_allow(grant: &CloudCenterGrant, ask: &Ask) -> bool {
         (Whose::Email(asked), _, Some(email)) => is_about(email, asked),
         (Whose::Id(_) | Whose::Email(_), ..) => true,
     };
-    grant.kinds.contains(&CloudCenterKind::ApiKey) && grant.users.iter().any(may_be)
+    is_about_it(grant, ask.regenerate) && grant.users.iter().any(may_be)
+}
+
+/// Whether a grant reaches as far as what is asked for, whoever the user is.
+fn is_about_it(grant: &CloudCenterGrant, regenerate: bool) -> bool {
+    grant.kinds.contains(&CloudCenterKind::ApiKey)
+        && (!regenerate || grant.regenerate == Some(true))
 }
 
 /// Whether one of the grants allows it.
 ///
 /// # Errors
 /// `NotAllowed`, in the same words as for a user who does not exist.
-pub fn check(permission: &Permission, bearer: &Bearer) -> Result<(), Failure> {
+pub fn check(permission: &Permission, bearer: &Bearer, regenerate: bool) -> Result<(), Failure> {
     let allows = |grant: &CloudCenterGrant| {
-        grant.kinds.contains(&CloudCenterKind::ApiKey)
-            && grant.users.iter().any(|users| is_for(users, bearer))
+        is_about_it(grant, regenerate) && grant.users.iter().any(|users| is_for(users, bearer))
     };
     let mut grants = permission.grants.iter();
     if grants.any(|grant| grant.cloud_center.as_ref().is_some_and(allows)) {

@@ -217,16 +217,27 @@ impl Client {
         turns: &dyn Turns,
         whose: &Whose,
     ) -> Result<Option<Bearer>, Failure> {
+        let found = self.find_with_id(turns, whose).await?;
+        Ok(found.map(|(bearer, _)| bearer))
+    }
+
+    /// The same, with the user's id, where that was looked at.
+    pub(super) async fn find_with_id(
+        &self,
+        turns: &dyn Turns,
+        whose: &Whose,
+    ) -> Result<Option<(Bearer, Option<String>)>, Failure> {
         let user = match whose {
-            Whose::Own => return Ok(Some(Bearer::Own)),
+            Whose::Own => return Ok(Some((Bearer::Own, None))),
             Whose::Id(id) => self.user(turns, id).await?,
             Whose::Email(email) => self.user_by_email(turns, email).await?,
         };
         Ok(user.map(|user| {
+            let id = user.id.clone();
             if user.username == self.login.username {
-                Bearer::Own
+                (Bearer::Own, Some(id))
             } else {
-                Bearer::Other(user)
+                (Bearer::Other(user), Some(id))
             }
         }))
     }

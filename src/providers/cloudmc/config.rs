@@ -64,6 +64,7 @@ pub fn read(spec: &CloudMcProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,
             login: login.secret_ref.clone(),

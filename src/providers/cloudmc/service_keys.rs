@@ -44,7 +44,11 @@ impl Client {
             rotation: None,
             leak: None,
         };
-        Ok(Issuance::Issued(Issued { credential, data }))
+        Ok(Issuance::Issued(Issued {
+            credential,
+            data,
+            remark: None,
+        }))
     }
 
     /// Reads the service keys again. `owner` is the environment that `data` was read for.

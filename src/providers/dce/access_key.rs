@@ -144,7 +144,11 @@ impl Client {
             leak: None,
         };
         let data = token::data(&created.token, self.endpoint(), &credential);
-        Ok(Issuance::Issued(Issued { credential, data }))
+        Ok(Issuance::Issued(Issued {
+            credential,
+            data,
+            remark: None,
+        }))
     }
 
     /// Deletes whatever is there by the name of a request and a serial, but for the key that the operator

@@ -139,7 +139,9 @@ fn only_what_looks_like_a_name_becomes_one() {
 #[test]
 fn the_secret_has_the_documented_keys_and_can_be_had_from_the_token_alone() {
     let claims = json!({"iat": RECEIVED, "exp": RECEIVED + 60});
-    let Issued { credential, data } = read(&json!({"token": jwt(&claims)}).to_string()).unwrap();
+    let Issued {
+        credential, data, ..
+    } = read(&json!({"token": jwt(&claims)}).to_string()).unwrap();
     assert_eq!(
         data.keys().collect::<Vec<_>>(),
         ["authorization", "endpoint", "expiry", "token"]

@@ -70,7 +70,11 @@ pub fn read(
         leak: None,
     };
     let data = data(&token, endpoint, &credential);
-    Ok(Issued { credential, data })
+    Ok(Issued {
+        credential,
+        data,
+        remark: None,
+    })
 }
 
 /// When a token expires by this machine's clock. The life that it states counts from now on, since

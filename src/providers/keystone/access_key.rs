@@ -73,6 +73,10 @@ struct Row {
     user_id: String,
     #[serde(default)]
     project_id: Option<String>,
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    blob: Option<Zeroizing<String>>,
 }
 
 impl Client {
@@ -87,20 +91,7 @@ impl Client {
         permission: &Permission,
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
-        let mut session = self.permitted_session(turns, ask, permission).await?;
-        let mut owner = self
-            .permitted_owner(turns, &mut session, ask, permission)
-            .await;
-        if let Err(failure) = &owner
-            && failure.reason == Reason::NotAllowed
-            && let Some(anew) = self.reconsidered(turns, &session).await?
-        {
-            session = anew;
-            owner = self
-                .permitted_owner(turns, &mut session, ask, permission)
-                .await;
-        }
-        let owner = owner?;
+        let (mut session, owner) = self.permitted_pair(turns, ask, permission).await?;
         let project = session
             .project
             .as_ref()
@@ -145,11 +136,38 @@ impl Client {
             rotation: None,
             leak: None,
         };
-        let data = SecretData::default()
-            .with("AWS_ACCESS_KEY_ID", access)
-            .with("AWS_SECRET_ACCESS_KEY", secret.as_str());
-        let data = self.layout.complete(ask.what.kind(), data, &credential);
-        Ok(Issuance::Issued(Issued { credential, data }))
+        let data = self.layout.pair(&access, &secret, &credential);
+        Ok(Issuance::Issued(Issued {
+            credential,
+            data,
+            remark: None,
+        }))
+    }
+
+    /// A session for a pair that the grants allow, and whose it will be.
+    ///
+    /// # Errors
+    /// Those of a login and of a call; `NotAllowed`.
+    pub(in crate::providers) async fn permitted_pair(
+        &self,
+        turns: &dyn Turns,
+        ask: &Ask,
+        permission: &Permission,
+    ) -> Result<(Arc<Session>, String), Failure> {
+        let mut session = self.permitted_session(turns, ask, permission).await?;
+        let mut owner = self
+            .permitted_owner(turns, &mut session, ask, permission)
+            .await;
+        if let Err(failure) = &owner
+            && failure.reason == Reason::NotAllowed
+            && let Some(anew) = self.reconsidered(turns, &session).await?
+        {
+            session = anew;
+            owner = self
+                .permitted_owner(turns, &mut session, ask, permission)
+                .await;
+        }
+        Ok((session, owner?))
     }
 
     /// Whose the pair will be: the login's own user, or another one whom a grant names.
@@ -215,25 +233,47 @@ impl Client {
         };
         let mut session = self.for_project(turns, project).await?;
         let owner = owner.unwrap_or(&session.user.id).to_owned();
-        let shown = match self.show(turns, &mut session, access).await? {
+        match self
+            .standing(turns, &mut session, &owner, access, secret)
+            .await?
+        {
+            Standing::Absent | Standing::Another => Ok(Proof::Refused),
+            Standing::Hidden => Ok(Proof::Impossible),
+            Standing::Same if self.may_check_signatures() => {
+                self.check_signature(turns, &session, access, secret).await
+            }
+            Standing::Same => Ok(Proof::Given),
+        }
+    }
+
+    /// What Keystone has under an access key, for the project of a session.
+    ///
+    /// # Errors
+    /// Those of a login and of a call.
+    pub(in crate::providers) async fn standing(
+        &self,
+        turns: &dyn Turns,
+        session: &mut Arc<Session>,
+        owner: &str,
+        access: &str,
+        secret: &str,
+    ) -> Result<Standing, Failure> {
+        let shown = match self.show(turns, session, access).await? {
             Sight::Shown(shown) => shown,
-            Sight::Absent => return Ok(Proof::Refused),
-            Sight::Hidden => return Ok(Proof::Impossible),
+            Sight::Absent => return Ok(Standing::Absent),
+            Sight::Hidden => return Ok(Standing::Hidden),
         };
         let project = session.project.as_ref().map(|project| &project.id);
         let same = shown.user_id == owner
             && shown.tenant_id.as_ref() == project
-            && shown.secret.is_some_and(|shown| {
-                // Digests, so that how long a comparison takes tells nothing.
-                Sha256::digest(shown.as_bytes()) == Sha256::digest(secret)
-            });
-        if !same {
-            return Ok(Proof::Refused);
-        }
-        if self.may_check_signatures() {
-            return self.check_signature(turns, &session, access, secret).await;
-        }
-        Ok(Proof::Given)
+            && shown
+                .secret
+                .is_some_and(|shown| is_same_secret(&shown, secret));
+        Ok(if same {
+            Standing::Same
+        } else {
+            Standing::Another
+        })
     }
 
     /// `POST /v3/s3tokens`, which what serves S3 asks. Since 2025 it takes a role that few logins
@@ -408,12 +448,110 @@ impl Client {
         if rows.credentials.iter().any(|row| row.id == id) {
             return Ok(true);
         }
-        if rows.truncated {
+        rows.are_all().map(|()| false)
+    }
+
+    /// The credentials of the login's own user, of all projects and types. `None` where the login, or
+    /// what stands before Keystone, does not let them be listed.
+    ///
+    /// # Errors
+    /// Those of a login and of a call.
+    pub(in crate::providers) async fn own_credentials(
+        &self,
+        turns: &dyn Turns,
+        session: &mut Arc<Session>,
+    ) -> Result<Option<Vec<Held>>, Failure> {
+        let own = session.user.id.clone();
+        let request = Request {
+            query: &[("user_id", &own)],
+            ..Request::new(Method::GET, &["v3", "credentials"])
+        };
+        let answer = self.call(turns, session, request).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => return Ok(None),
+            _ => return Err(answer::failure(&answer)),
+        }
+        let rows: Rows = answer::read(&answer)?;
+        rows.are_all()?;
+        let own = rows
+            .credentials
+            .into_iter()
+            .filter(|row| row.user_id == own);
+        Ok(Some(own.map(Held::from).collect()))
+    }
+}
+
+impl Rows {
+    /// # Errors
+    /// `UnexpectedAnswer` when they are only a part.
+    fn are_all(&self) -> Result<(), Failure> {
+        if self.truncated {
             return Err(unexpected(
                 "lists only a part of the credentials of the login's user; raise its list_limit",
             ));
         }
-        Ok(false)
+        Ok(())
+    }
+}
+
+/// Whether two secrets are the same. Digests, so that how long a comparison takes tells nothing.
+pub(in crate::providers) fn is_same_secret(one: &str, other: &str) -> bool {
+    Sha256::digest(one) == Sha256::digest(other)
+}
+
+/// What Keystone has under an access key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::providers) enum Standing {
+    /// The pair.
+    Same,
+    /// Another secret, or a pair of another user or for another project.
+    Another,
+    /// Nothing.
+    Absent,
+    /// Something that the login may not see.
+    Hidden,
+}
+
+/// A credential of the login's own user, without what is secret in it.
+pub(in crate::providers) struct Held {
+    /// Its id.
+    pub id: String,
+    /// Its type, such as `ec2`.
+    pub kind: String,
+    /// The project that it is for.
+    pub project: Option<String>,
+    /// Its access key, if it is a pair.
+    pub access: Option<String>,
+    /// Whether it was made for a request.
+    pub is_ours: bool,
+    /// Whether it is written as an object, as pairs are.
+    pub is_object: bool,
+}
+
+impl From<Row> for Held {
+    fn from(row: Row) -> Self {
+        #[derive(Deserialize)]
+        struct Blob {
+            #[serde(default)]
+            access: Option<String>,
+            #[serde(default)]
+            managed_by: Option<String>,
+        }
+        let text = row.blob.as_ref().map_or("", |blob| blob.as_str());
+        let blob: Option<Blob> = serde_json::from_str(text).ok();
+        let by = blob.as_ref().and_then(|blob| blob.managed_by.as_deref());
+        Held {
+            is_ours: by.is_some_and(|by| by.starts_with(identity::MARK)),
+            // As SODA reads it.
+            is_object: blob.is_some() && !text.contains('`'),
+            access: blob
+                .and_then(|blob| blob.access)
+                .filter(|_| row.kind == "ec2"),
+            id: row.id,
+            kind: row.kind,
+            project: row.project_id,
+        }
     }
 }
 

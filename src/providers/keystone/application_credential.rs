@@ -137,7 +137,11 @@ impl Client {
             .with("OS_APPLICATION_CREDENTIAL_ID", new.id)
             .with("OS_APPLICATION_CREDENTIAL_SECRET", new.secret.as_str());
         let data = self.layout.complete(ask.what.kind(), data, &credential);
-        Ok(Issuance::Issued(Issued { credential, data }))
+        Ok(Issuance::Issued(Issued {
+            credential,
+            data,
+            remark: None,
+        }))
     }
 
     /// Proves an application credential: by logging in with it, as the right user and for the right

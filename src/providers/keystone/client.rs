@@ -145,6 +145,53 @@ impl Client {
         session.map_err(|failure| permit::scope_refused(permission, &ask.project, failure))
     }
 
+    /// The session for one of the projects that the login may enter, always the same one; `None` when
+    /// there is none.
+    ///
+    /// # Errors
+    /// Those of a login and of a call.
+    pub(in crate::providers) async fn for_any_project(
+        &self,
+        turns: &dyn Turns,
+    ) -> Result<Option<Arc<Session>>, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Projects {
+            projects: Vec<Project>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Project {
+            id: String,
+        }
+        let mut session = self.session(turns, &Scope::None).await?;
+        let request = Request::new(Method::GET, &["v3", "auth", "projects"]);
+        let answer = self.call(turns, &mut session, request).await?;
+        if answer.status != StatusCode::OK {
+            return Err(super::answer::failure(&answer));
+        }
+        let listed: Projects = super::answer::read(&answer)?;
+        let first = listed.projects.into_iter().map(|project| project.id).min();
+        match first {
+            Some(id) => self.for_project(turns, &Named::Id(id)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Logs in anew, in place of a session that has ended before its time.
+    ///
+    /// # Errors
+    /// Those of a login.
+    pub(in crate::providers) async fn replace(
+        &self,
+        turns: &dyn Turns,
+        session: &mut Arc<Session>,
+    ) -> Result<(), Failure> {
+        self.forget(session);
+        breathe().await;
+        let scope = session.scope.clone();
+        *session = self.session(turns, &scope).await?;
+        Ok(())
+    }
+
     /// The same anew, when what Keystone said with a session was said a while ago: roles are given and
     /// taken away meanwhile.
     ///
@@ -319,10 +366,7 @@ impl Client {
         if !dead {
             return Ok(answer);
         }
-        self.forget(session);
-        breathe().await;
-        let scope = session.scope.clone();
-        *session = self.session(turns, &scope).await?;
+        self.replace(turns, session).await?;
         let answer = self.asked(turns, session, &request).await?;
         match answer.status {
             StatusCode::UNAUTHORIZED => Err(failed(

@@ -25,9 +25,9 @@ pub struct Config {
     /// How the operator logs in.
     pub method: Method,
     /// The region of the catalog.
-    pub(super) region: Option<String>,
+    pub(in crate::providers) region: Option<String>,
     /// Where access keys are used.
-    pub(super) s3: Option<S3>,
+    pub(in crate::providers) s3: Option<S3>,
 }
 
 /// How the operator logs in.
@@ -121,6 +121,7 @@ pub fn read(spec: &KeystoneProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,
             login,

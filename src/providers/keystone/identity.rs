@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 
 use crate::providers::Identity;
 
+/// How a description of something that was made for a request begins.
+pub const MARK: &str = "made by credential-operator";
+
 /// How many characters an access key has; Keystone's own have as many.
 const ACCESS_KEY: usize = 32;
 
@@ -32,7 +35,7 @@ pub fn application_credential(identity: &Identity) -> String {
 /// What people at Keystone are told about what was made for a request.
 pub fn description(identity: &Identity) -> String {
     let text = format!(
-        "made by credential-operator in cluster {} for CredentialRequest {}/{}",
+        "{MARK} in cluster {} for CredentialRequest {}/{}",
         identity.cluster, identity.namespace, identity.name
     );
     text.chars().take(250).collect()
@@ -53,6 +56,7 @@ mod tests {
             cluster: "c".into(),
             namespace: "payments".into(),
             name: "s3".into(),
+            held: None,
         }
     }
 

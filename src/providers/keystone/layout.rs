@@ -36,6 +36,14 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// All keys of a Secret with a pair.
+    pub fn pair(&self, access: &str, secret: &str, credential: &Credential) -> SecretData {
+        let data = SecretData::default()
+            .with("AWS_ACCESS_KEY_ID", access)
+            .with("AWS_SECRET_ACCESS_KEY", secret);
+        self.complete(KeystoneKind::AccessKey, data, credential)
+    }
+
     /// All keys of a Secret around those that hold the credential itself. The names are those that
     /// clients look for in their environment (python-openstackclient, boto3, AWS CLI).
     pub fn complete(

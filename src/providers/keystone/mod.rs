@@ -4,7 +4,7 @@
 //! says so. See the `README.md` in this folder.
 
 pub mod access_key;
-mod answer;
+pub(super) mod answer;
 pub mod application_credential;
 pub mod client;
 pub mod config;
@@ -13,7 +13,7 @@ pub mod identity;
 pub mod layout;
 pub mod login;
 pub mod names;
-mod permit;
+pub(super) mod permit;
 pub mod session;
 pub mod token;
 mod users;

@@ -71,7 +71,11 @@ impl Client {
             None => data,
         };
         let data = self.layout.complete(ask.what.kind(), data, &credential);
-        Issued { credential, data }
+        Issued {
+            credential,
+            data,
+            remark: None,
+        }
     }
 
     /// Proves a token: Keystone knows it, as the right user's and for the right project.

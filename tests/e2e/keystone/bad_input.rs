@@ -110,6 +110,7 @@ pub fn derived(rig: &Rig, request: &CredentialRequest, serial: u64) -> Identity 
         cluster: String::new(),
         namespace: rig.stage.team.clone(),
         name: request.name_any(),
+        held: None,
     }
 }
 

@@ -20,6 +20,7 @@ fn asking(dce: Option<DceCredential>) -> CredentialRequestSpec {
         keystone: None,
         cloud_mc: None,
         cloud_center: None,
+        soda: None,
         secret: None,
         renewal: None,
         deletion_policy: None,

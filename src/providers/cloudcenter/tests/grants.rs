@@ -164,7 +164,7 @@ fn asking(key: Value, renewal: Value) -> Result<Ask, Refusal> {
     Ask::read(&spec)
 }
 
-fn ask(user: Value) -> cloudcenter::Ask {
+pub(super) fn ask(user: Value) -> cloudcenter::Ask {
     match asking(json!({"user": user}), Value::Null).unwrap() {
         Ask::CloudCenter(ask) => ask,
         other => panic!("{other:?}"),
@@ -229,7 +229,7 @@ fn a_request_names_a_user_who_can_be_asked_for() {
     assert!(is_email("a@b") && !is_email("a@b "));
 }
 
-fn grants(users: Value) -> Permission {
+pub(super) fn grants(users: Value) -> Permission {
     let cloud_center: CloudCenterGrant =
         serde_json::from_value(json!({"kinds": ["apiKey"], "users": users})).unwrap();
     Permission {
@@ -238,6 +238,7 @@ fn grants(users: Value) -> Permission {
             ..Grant::default()
         }],
         refusal: Refusal::new(Reason::NotAllowed, "generic"),
+        renews_login: false,
     }
 }
 
@@ -309,7 +310,7 @@ fn grants_are_held_against_what_cloudcenter_says() {
         (json!([{"id": "2"}]), Bearer::Own, false),
         (json!([{"id": "2"}, {"self": true}]), Bearer::Own, true),
     ] {
-        let verdict = permit::check(&grants(users.clone()), &bearer);
+        let verdict = permit::check(&grants(users.clone()), &bearer, false);
         let said = verdict.map_err(|failure| (failure.reason, failure.message));
         let refused = Err((Reason::NotAllowed, "generic".to_owned()));
         assert_eq!(

@@ -3,6 +3,7 @@
 
 mod grants;
 mod listing;
+mod regenerate;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
@@ -302,6 +303,7 @@ fn the_secret_has_the_documented_keys_and_can_be_had_from_what_is_left() {
     };
     let ask = super::Ask {
         whose: super::Whose::Own,
+        regenerate: false,
     };
     let guesses = |left: &SecretData| layout.recover(&ask, left, &credential);
     let left = |keys: &[&str]| {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, forbidden, not_found, ok};
 use super::call::Call;
-use super::state::{State, User, implied};
+use super::state::{Project, State, User, implied};
 use crate::server::json as json_answer;
 
 /// `GET /`.
@@ -90,7 +90,25 @@ pub(super) fn project(call: &mut Call<'_>, id: &str) -> Answer {
     let Some(project) = known else {
         return Err(not_found(format!("Could not find project: {id}.")));
     };
-    ok(&json!({"project": {
+    ok(&json!({"project": describe_project(call, id, project)}))
+}
+
+/// `GET /v3/auth/projects`: the projects in which the caller has a role and that can be used.
+pub(super) fn own_projects(call: &mut Call<'_>) -> Answer {
+    let caller = call.caller()?;
+    let grants = call.state.users.get(&caller.token.user);
+    let grants = grants.into_iter().flat_map(|user| &user.grants);
+    let held = grants.filter(|(_, roles)| !roles.is_empty());
+    let items = held.filter_map(|(id, _)| {
+        let project = call.state.projects.get(id)?;
+        project.enabled.then(|| describe_project(call, id, project))
+    });
+    let items = items.collect();
+    ok(&call.list("projects", items))
+}
+
+fn describe_project(call: &Call<'_>, id: &str, project: &Project) -> Value {
+    json!({
         "id": id,
         "name": project.name,
         "domain_id": project.domain,
@@ -101,7 +119,7 @@ pub(super) fn project(call: &mut Call<'_>, id: &str) -> Answer {
         "options": {},
         "tags": [],
         "links": {"self": call.link(&format!("/projects/{id}"))},
-    }}))
+    })
 }
 
 /// `GET /v3/role_assignments`: for admins, by user and project. With `effective` implied roles are listed too, each

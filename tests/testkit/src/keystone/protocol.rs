@@ -109,6 +109,9 @@ fn route(state: &mut State, request: &SimRequest, base: &str) -> Answer {
         ("DELETE", ["v3", "auth", "tokens"]) => sessions::end(call),
         (_, ["v3", "auth", "tokens"]) => Err(method_not_allowed()),
 
+        ("GET", ["v3", "auth", "projects"]) => directory::own_projects(call),
+        (_, ["v3", "auth", "projects"]) => Err(method_not_allowed()),
+
         ("POST", ["v3", "credentials"]) => credentials::create(call),
         ("GET", ["v3", "credentials"]) => credentials::list(call),
         (_, ["v3", "credentials"]) => Err(method_not_allowed()),

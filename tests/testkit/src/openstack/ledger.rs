@@ -80,7 +80,22 @@ impl Admin {
         self.create("/credentials", "credential", &body).await
     }
 
-    /// Deletes a pair of keys.
+    /// Makes a credential of another type for a user, such as the seed of a one-time password; returns
+    /// its id.
+    ///
+    /// # Errors
+    /// As [`Self::create_domain`].
+    pub async fn create_credential_of(
+        &self,
+        user_id: &str,
+        kind: &str,
+        blob: &str,
+    ) -> Result<String> {
+        let body = json!({"credential": {"type": kind, "user_id": user_id, "blob": blob}});
+        self.create("/credentials", "credential", &body).await
+    }
+
+    /// Deletes a credential of any type.
     ///
     /// # Errors
     /// As [`Self::create_domain`].

@@ -1,0 +1,140 @@
+//! Pairs that are there already: they are shared and never revoked, and which one is meant is never a
+//! guess.
+
+use super::*;
+
+/// Makes a pair of the login's user behind the operator's back.
+fn add(rig: &Rig, access: &str) -> (String, String) {
+    let Cloud::Simulated(keystone) = &rig.keystone.cloud else {
+        panic!("this story has a simulator");
+    };
+    let secret = format!("the-secret-of-{access}");
+    let (user, project) = (&rig.keystone.user.id, &rig.keystone.project_id);
+    keystone.add_pair(user, project, access, &secret);
+    (access.to_owned(), secret)
+}
+
+fn remove(rig: &Rig, access: &str) {
+    let Cloud::Simulated(keystone) = &rig.keystone.cloud else {
+        panic!("this story has a simulator");
+    };
+    assert!(keystone.revoke_pair(access));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
+    let mut rig = Rig::simulated("soda-adopt", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    // What is made for a request goes with it: it does not count.
+    let own = rig.ready("own", json!({})).await;
+    let adopt = json!({"adopt": true});
+    rig.stage().apply(&rig.request("none", adopt.clone())).await;
+    let words = rig.not_ready("none", "ScopeRefused").await;
+    assert!(words.contains("no pair"), "{words}");
+
+    let one = add(&rig, "AKONE");
+    let mut request = rig.request("it", adopt.clone());
+    request["spec"]["renewal"] = json!({"verifyEvery": "300ms"});
+    rig.stage().apply(&request).await;
+    let ready = rig.stage().ready("it").await;
+    assert_eq!(rig.keystone.pair("it").await, one);
+    let status = ready.status.as_ref().unwrap();
+    let kind = Some("soda.accessKey.adopt");
+    assert_eq!(status.credential.as_deref(), kind);
+    assert_eq!(ready.metadata.finalizers, None, "nothing will be revoked");
+
+    // A second one: who holds one keeps it, and who holds none cannot tell.
+    let two = add(&rig, "AKTWO");
+    rig.rotate("it", "1").await;
+    rig.rotated("it", "1").await;
+    assert_eq!(rig.keystone.pair("it").await, one);
+    rig.stage().apply(&rig.request("which", adopt)).await;
+    let words = rig.not_ready("which", "ScopeRefused").await;
+    for part in ["ambiguous", "AKONE", "AKTWO", "accessKeyID"] {
+        assert!(words.contains(part), "{words}");
+    }
+    let named = json!({"adopt": true, "accessKeyID": "AKTWO"});
+    assert_eq!(rig.ready("which", named).await, two);
+    let nobody = json!({"adopt": true, "accessKeyID": "AKNOBODY"});
+    rig.stage().apply(&rig.request("nobody", nobody)).await;
+    let words = rig.not_ready("nobody", "ScopeRefused").await;
+    assert!(words.contains("AKNOBODY"), "{words}");
+
+    // Gone at Keystone: the only one that is left is taken; when none is left, the Secret stays.
+    remove(&rig, "AKONE");
+    let holds = |pair: (String, String)| {
+        let rig = &rig;
+        async move {
+            eventually(SOON, || async {
+                anyhow::ensure!(rig.keystone.pair("it").await == pair);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        }
+    };
+    holds(two.clone()).await;
+    remove(&rig, "AKTWO");
+    let words = rig.failing("it", "ScopeRefused").await;
+    assert!(words.contains("no pair"), "{words}");
+    assert_eq!(rig.keystone.pair("it").await, two);
+
+    let three = add(&rig, "AKTHREE");
+    // The next attempt is far off; a wish is carried out at once.
+    rig.rotate("it", "2").await;
+    request["spec"]["soda"]["accessKey"]["accessKeyID"] = json!("AKTHREE");
+    rig.stage().apply(&request).await;
+    holds(three.clone()).await;
+    for name in ["none", "it", "which", "nobody", "own"] {
+        rig.delete(name).await;
+    }
+    assert!(rig.keystone.accepts(&three).await, "it lives on");
+    assert!(!rig.keystone.accepts(&own).await);
+    assert_eq!(rig.creates(), 0);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ways_that_no_grant_opens_are_refused_before_anybody_is_asked() {
+    let mut rig = Rig::simulated("soda-grants", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let narrow = |field: &str, value: Value| {
+        let mut provider = rig.provider();
+        let grant = &mut provider["spec"]["allow"][0]["soda"];
+        for way in ["issueThroughSoda", "adopt"] {
+            grant.as_object_mut().unwrap().remove(way);
+        }
+        grant[field] = value;
+        provider
+    };
+    rig.stage()
+        .apply(&narrow("kinds", json!(["accessKey"])))
+        .await;
+    rig.provider_says("True", "LoginWorks").await;
+    let asked = rig.soda.calls().len();
+    for (name, fields, said) in [
+        (
+            "adopt",
+            json!({"adopt": true}),
+            "adopt: true is not allowed",
+        ),
+        (
+            "through",
+            json!({"issueThrough": "Soda"}),
+            "issueThrough: Soda is not allowed",
+        ),
+    ] {
+        rig.stage().apply(&rig.request(name, fields)).await;
+        let words = rig.not_ready(name, "NotAllowed").await;
+        assert!(words.contains(said), "{words}");
+    }
+    assert_eq!(rig.soda.calls().len(), asked);
+
+    // A role that the grant does not list is not handed on.
+    rig.stage().apply(&narrow("roles", json!(["reader"]))).await;
+    rig.stage().apply(&rig.request("it", json!({}))).await;
+    let words = rig.not_ready("it", "NotAllowed").await;
+    assert!(words.contains("role member"), "{words}");
+    assert!(rig.keystone.pairs().await.is_empty());
+    rig.finish().await;
+}
