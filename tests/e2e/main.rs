@@ -13,6 +13,7 @@ mod cloudcenter;
 mod cloudmc;
 mod contested;
 mod cost;
+mod crash;
 mod dce_access_key;
 mod deletion;
 mod endpoints;

@@ -8,7 +8,6 @@ mod clients;
 pub mod cloud;
 mod consumers;
 mod copies;
-mod crash;
 mod farewell;
 mod life;
 mod pauses;
