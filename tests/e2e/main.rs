@@ -17,6 +17,7 @@ mod crash;
 mod dce_access_key;
 mod deletion;
 mod endpoints;
+mod examples;
 mod first_sync;
 mod foreign;
 mod forgery;
