@@ -1,6 +1,7 @@
 //! End to end: the operator as a process of its own, on a real API server, with exactly the rules
 //! that are shipped. Each test tells one story on a stage of its own; they run side by side.
 
+mod clients;
 mod journal;
 mod stage;
 mod tenant;
