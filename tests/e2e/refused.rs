@@ -9,6 +9,7 @@ mod endpoints;
 mod keystone;
 mod providers;
 mod requests;
+mod soda;
 
 use http::{Method, Request};
 use kube::Client;

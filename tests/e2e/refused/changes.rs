@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Row, Sender, cluster_provider, misleading, provider, request, row, with, without};
 
-async fn are_refused(namespace: &str, good: Value, rows: Vec<Row>) {
+pub(super) async fn are_refused(namespace: &str, good: Value, rows: Vec<Row>) {
     let sender = Sender::new(namespace).await;
     let stored = sender.create(&good).await.expect("the object is good");
     for row in rows {

@@ -232,7 +232,7 @@ fn unknown_keys() -> Vec<Row> {
             "spec/dce/auth/keyPair/secretRef/key",
             "spec.dce.auth.keyPair.secretRef.key",
         ),
-        ("spec/allow/0/soda", "spec.allow[0].soda"),
+        ("spec/allow/0/vault", "spec.allow[0].vault"),
         ("spec/allow/0/dce/maxDays", "spec.allow[0].dce.maxDays"),
         (
             "spec/allow/0/namespaces/matchLabel",

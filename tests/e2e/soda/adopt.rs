@@ -75,7 +75,7 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     };
     holds(two.clone()).await;
     remove(&rig, "AKTWO");
-    let words = rig.failing("it", "ScopeRefused").await;
+    let words = rig.not_ready("it", "ScopeRefused").await;
     assert!(words.contains("no pair"), "{words}");
     assert_eq!(rig.keystone.pair("it").await, two);
 

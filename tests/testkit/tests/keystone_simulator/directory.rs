@@ -253,3 +253,29 @@ async fn a_project_is_shown_to_admins_and_to_those_who_are_logged_in_to_it() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn the_projects_are_told_in_which_the_caller_has_a_role() {
+    let site = Site::new();
+    let off = site.keystone.add_project("switched-off", DEFAULT_DOMAIN);
+    site.keystone.add_project("of-nobody", DEFAULT_DOMAIN);
+    site.keystone.assign_role(&site.alice.id, &off, "reader");
+    site.keystone.enable_project(&off, false);
+    let line = "GET /v3/auth/projects";
+    for token in [
+        site.unscoped(&site.alice).await,
+        site.token(&site.alice).await,
+    ] {
+        let got = site.call(line, Some(&token), Value::Null).await;
+        assert_eq!(got.status, 200);
+        let projects = got.json()["projects"].clone();
+        let ids: Vec<_> = projects.as_array().unwrap().iter().collect();
+        assert_eq!(ids.len(), 1, "{projects}");
+        assert_eq!(ids[0]["id"], json!(site.project));
+    }
+    site.lines(&[
+        (line, None, 401, REFUSED),
+        ("POST /v3/auth/projects", None, 405, "not allowed"),
+    ])
+    .await;
+}
