@@ -1,13 +1,15 @@
 //! Crash safety, tested: the life of a request is listed call by call, and at each call that changes
 //! something the operator is killed before and after it took effect, or loses the answer alone.
 //!
-//! Every kind has such a test of which something is made at a provider that lives on until it is
-//! revoked: a file of its own in this folder. Those of which nothing is made need none: the keys of
-//! CloudCenter and CloudMC, and SODA's with `adopt`, are only read, and a second reading is as good as the
-//! first. SODA's with `issueThrough` have a name that nobody can derive, which the stories of SODA are
-//! about. Tokens of DCE and of Keystone need none either: they end by themselves, within days and within
-//! hours, and DCE's cannot be revoked by anybody. What a crash has left of them dies without anybody's
-//! doing.
+//! Every kind that has to be revoked has such a test: a file of its own in this folder. The others need
+//! none:
+//!
+//! - Tokens of DCE and of Keystone end by themselves, within days and within hours. What a crash has left
+//!   of them dies without anybody's doing, and DCE's cannot be revoked by anybody.
+//! - The keys of CloudCenter and CloudMC, and SODA's with `adopt`, are only read, and a second reading is as
+//!   good as the first.
+//! - What SODA and CloudCenter are asked to make where a request says so has no name that could be looked
+//!   for. That it is not made twice, whatever becomes of the call, is told in their own stories.
 
 mod accident;
 mod dce;
@@ -205,6 +207,15 @@ fn objection<L: Life>(kind: L::Kind, calm: usize, outcome: &Outcome) -> Option<S
         asked.remove(&(server, label.to_owned()));
     }
     (!asked.is_empty()).then(|| format!("calls that no other life has: {asked:?}"))
+}
+
+#[test]
+fn every_kind_that_has_to_be_revoked_has_such_a_test() {
+    let played = [keystone::KINDS, dce::KINDS, soda::KINDS].concat();
+    for kind in credential_operator::providers::Kind::ALL {
+        let revocable = kind.capabilities().traits().revocable;
+        assert_eq!(played.contains(kind), revocable, "{}", kind.name());
+    }
 }
 
 async fn no_crash_breaks_it<L: Life>(kind: L::Kind) {

@@ -1,5 +1,6 @@
 //! The life of DCE's access keys.
 
+use credential_operator::providers;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use testkit::{dce::AccessKey, wire::WireProxy};
@@ -9,6 +10,9 @@ use crate::{
     dce_access_key::{Rig, dce_label},
     stage::{Stage, value},
 };
+
+/// The kinds whose lives are played here.
+pub const KINDS: &[providers::Kind] = &[providers::Kind::DceAccessKey];
 
 /// The kind whose life is played.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,6 @@
 //! The lives of Keystone's access keys and application credentials.
 
+use credential_operator::providers;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use testkit::wire::WireProxy;
@@ -9,6 +10,12 @@ use crate::{
     keystone::{Rig, keystone_label, pair_in},
     stage::Stage,
 };
+
+/// The kinds whose lives are played here.
+pub const KINDS: &[providers::Kind] = &[
+    providers::Kind::KeystoneAccessKey,
+    providers::Kind::KeystoneApplicationCredential,
+];
 
 /// A kind of credential whose life is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

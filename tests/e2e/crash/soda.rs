@@ -1,6 +1,7 @@
 //! The life of SODA's access keys: they are made and revoked at the Keystone behind it, and SODA itself is
 //! only asked to show them.
 
+use credential_operator::providers;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use testkit::{soda::SodaOptions, wire::WireProxy};
@@ -11,6 +12,9 @@ use crate::{
     soda::Rig,
     stage::Stage,
 };
+
+/// The kinds whose lives are played here.
+pub const KINDS: &[providers::Kind] = &[providers::Kind::SodaAccessKey];
 
 /// The kind whose life is played.
 #[derive(Clone, Copy, Debug)]
