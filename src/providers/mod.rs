@@ -69,17 +69,21 @@ pub struct LoginKey {
 
 /// The values of a login Secret, by their keys.
 #[derive(Default)]
-pub struct LoginValues(BTreeMap<String, SecretString>);
+pub struct LoginValues {
+    values: BTreeMap<String, SecretString>,
+    /// The provider's id of the login, where the operator itself has put it into the Secret.
+    pub id: Option<String>,
+}
 
 impl LoginValues {
     /// Notes a value.
     pub fn insert(&mut self, key: String, value: SecretString) {
-        self.0.insert(key, value);
+        self.values.insert(key, value);
     }
 
     /// A value.
     pub fn get(&self, key: &str) -> Option<&SecretString> {
-        self.0.get(key)
+        self.values.get(key)
     }
 
     /// A value, or an empty one.
@@ -89,7 +93,7 @@ impl LoginValues {
 
     /// Whether a value stands in a text.
     pub fn appear_in(&self, text: &str) -> bool {
-        self.0.values().any(|value| {
+        self.values.values().any(|value| {
             let value = value.expose_secret();
             value.len() >= 8 && text.contains(value)
         })

@@ -1,6 +1,8 @@
 //! Stories of CloudMC, at a simulator: keys are read and never made, somebody changes them, and a
 //! membership ends.
 
+mod clients;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use credential_operator::api::{CredentialRequest, annotations};

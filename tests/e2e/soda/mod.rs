@@ -3,6 +3,7 @@
 
 mod adopt;
 mod answers;
+mod clients;
 mod life;
 mod reach;
 mod through;
