@@ -221,12 +221,18 @@ async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
+    let (is_last, permission) = (
+        pass.seen.request.deleting.is_some(),
+        pass.permission.clone(),
+    );
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     let (request, provider) = (pass.key.clone(), pass.provider.clone());
     call(pass, "revoke", lost, async move |turns| {
         let holder = Holder {
             identity: &identity,
             owner: owner.as_deref(),
+            is_last,
+            permission: permission.as_ref(),
         };
         let revoked = connection
             .revoke(&*turns, kind, ask.as_ref(), &holder)
@@ -255,11 +261,17 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
+    let (is_last, permission) = (
+        pass.seen.request.deleting.is_some(),
+        pass.permission.clone(),
+    );
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     call(pass, "confirm", lost, async move |turns| {
         let holder = Holder {
             identity: &identity,
             owner: owner.as_deref(),
+            is_last,
+            permission: permission.as_ref(),
         };
         let gone = connection
             .confirm(&*turns, kind, ask.as_ref(), &holder)

@@ -147,6 +147,8 @@ impl Bench {
         let holder = Holder {
             identity: &identity,
             owner,
+            is_last: true,
+            permission: Some(&self.permission),
         };
         self.connection
             .revoke(&Free, self.kind, Some(&self.ask), &holder)
@@ -158,6 +160,8 @@ impl Bench {
         let holder = Holder {
             identity: &identity,
             owner,
+            is_last: true,
+            permission: Some(&self.permission),
         };
         self.connection
             .confirm(&Free, self.kind, Some(&self.ask), &holder)
