@@ -77,6 +77,12 @@ impl Rig {
             .await;
     }
 
+    /// Changes the login Secret, and nothing that matters in it; `word` was not used before.
+    pub async fn touch_login(&self, word: &str) {
+        self.write_login(&[&self.soda.url(), self.keystone.wire.url(), word])
+            .await;
+    }
+
     /// The provider's name.
     pub fn name(&self) -> String {
         format!("{}-soda", self.stage().team)
