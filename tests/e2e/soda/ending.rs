@@ -85,6 +85,7 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     rig.stage().apply(&rig.provider()).await;
     // It is tried again by itself after a while; somebody who has mended it need not wait.
     rig.touch_login("granted").await;
+    let mark = rig.keystone.wire.mark();
     stays(&rig, "it", "DestroysMore").await;
     let called = |times: u64| {
         let rig = &rig;
@@ -98,6 +99,10 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
         }
     };
     called(1).await;
+    let calls = rig.keystone.wire.since(mark);
+    let listed = calls.iter().filter(|call| call.path == "/v3/credentials");
+    // After one, two, four and eight seconds more: ten are not over before the last one.
+    assert!(listed.count() >= 5, "it was not said for long enough");
     let words = stays(&rig, "it", "Forbidden").await;
     assert!(words.contains("still there"), "{words}");
     assert!(rig.keystone.accepts(&pair).await, "nothing was deleted");
