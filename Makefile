@@ -4,7 +4,7 @@
 
 help:
 	@echo "make test    everything that has to pass (needs Rust, Go, Python and a C compiler)"
-	@echo "make demo    the main job on an embedded control plane (PROVIDER=dce|keystone, KEEP=1 to leave it up)"
+	@echo "make demo    the main job on an embedded control plane (PROVIDER=dce|keystone|cloudcenter|cloudmc|soda, KEEP=1 to leave it up)"
 	@echo "make bench   figures, in a release build"
 	@echo "make build   the operator, in a release build"
 

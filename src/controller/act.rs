@@ -1,5 +1,7 @@
 //! Act: one step, with one write or one provider call at its heart. The only caller of providers.
 
+use std::sync::Arc;
+
 use super::{
     call::{call, permitted},
     error::PassError,
@@ -12,7 +14,7 @@ use super::{
 use crate::{
     clock,
     plan::{Damage, Gate, Revocation, Step, Target, Urgency, regeneration},
-    providers::{Ask, Holder, Identity, NotRegenerated, Told},
+    providers::{Ask, Connection, Holder, Identity, NotRegenerated, Permission, Told},
     secret::SecretData,
 };
 
@@ -53,12 +55,17 @@ fn hold_provider(pass: &mut Pass) {
     pass.seen.gate = Gate::Checking;
 }
 
+/// What it takes to ask the provider for something.
+fn means(pass: &Pass) -> Option<(Arc<Connection>, Ask, Permission)> {
+    Some((
+        pass.connection.clone()?,
+        pass.ask.clone()?,
+        pass.permission.clone()?,
+    ))
+}
+
 async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
-    let (Some(connection), Some(ask), Some(permission)) = (
-        pass.connection.clone(),
-        pass.ask.clone(),
-        pass.permission.clone(),
-    ) else {
+    let Some((connection, ask, permission)) = means(pass) else {
         return;
     };
     if !permitted(pass, urgency) {
@@ -96,11 +103,7 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
 
 /// Has a key made anew. From here on the provider may have been told, whatever comes back.
 async fn regenerate(pass: &mut Pass, serial: u64, urgency: Urgency) {
-    let (Some(connection), Some(ask), Some(permission)) = (
-        pass.connection.clone(),
-        pass.ask.clone(),
-        pass.permission.clone(),
-    ) else {
+    let Some((connection, ask, permission)) = means(pass) else {
         return;
     };
     if !permitted(pass, urgency) {

@@ -42,7 +42,7 @@ pub(super) fn facts(
                     .then_some(DEFAULT_REREAD)
             }),
             ends: ask.ends(),
-            regenerate: ask.regenerates(),
+            regenerate: kind.is_some_and(|kind| kind.traits().regenerable) && ask.regenerates(),
         })
     });
     let annotation = |name: &str| request.annotations().get(name).cloned();

@@ -70,7 +70,7 @@ mod tests {
     fn providers_of_one_name_are_told_apart_by_kind_and_namespace() {
         let reference = |kind| ProviderRef {
             kind,
-            name: "dce".into(),
+            name: "acme".into(),
         };
         let cluster = reference(ProviderKind::ClusterCredentialProvider);
         let own = reference(ProviderKind::CredentialProvider);
@@ -79,9 +79,9 @@ mod tests {
         assert_eq!(
             names,
             [
-                "ClusterCredentialProvider dce",
-                "CredentialProvider a/dce",
-                "CredentialProvider b/dce"
+                "ClusterCredentialProvider acme",
+                "CredentialProvider a/acme",
+                "CredentialProvider b/acme"
             ]
         );
     }

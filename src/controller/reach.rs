@@ -370,63 +370,63 @@ mod tests {
     #[test]
     fn a_login_is_meant_for_an_endpoint_and_what_is_below_it() {
         for (consent, endpoint, expected) in [
-            ("https://dce.example.com", "https://dce.example.com", true),
+            ("https://acme.example.com", "https://acme.example.com", true),
             (
-                "https://dce.example.com/",
-                "https://dce.example.com/prefix",
+                "https://acme.example.com/",
+                "https://acme.example.com/prefix",
                 true,
             ),
             (
-                "https://dce.example.com:443",
-                "https://dce.example.com",
+                "https://acme.example.com:443",
+                "https://acme.example.com",
                 true,
             ),
-            ("https://DCE.example.com", "https://dce.example.com", true),
+            ("https://ACME.example.com", "https://acme.example.com", true),
             (
-                "https://a.example.com https://dce.example.com",
-                "https://dce.example.com",
-                true,
-            ),
-            (
-                "https://dce.example.com/prefix",
-                "https://dce.example.com/prefix/below",
+                "https://a.example.com https://acme.example.com",
+                "https://acme.example.com",
                 true,
             ),
             (
-                "https://dce.example.com/prefix",
-                "https://dce.example.com/prefixed",
+                "https://acme.example.com/prefix",
+                "https://acme.example.com/prefix/below",
+                true,
+            ),
+            (
+                "https://acme.example.com/prefix",
+                "https://acme.example.com/prefixed",
                 false,
             ),
             (
-                "https://dce.example.com/prefix",
-                "https://dce.example.com",
+                "https://acme.example.com/prefix",
+                "https://acme.example.com",
                 false,
             ),
             (
-                "https://dce.example.com/a/../b",
-                "https://dce.example.com/a",
+                "https://acme.example.com/a/../b",
+                "https://acme.example.com/a",
                 false,
             ),
-            ("https://dce.example.com", "http://dce.example.com", false),
+            ("https://acme.example.com", "http://acme.example.com", false),
             (
-                "https://dce.example.com",
-                "https://dce.example.com:8443",
-                false,
-            ),
-            (
-                "https://dce.example.com",
-                "https://dce.example.com.evil.org",
+                "https://acme.example.com",
+                "https://acme.example.com:8443",
                 false,
             ),
             (
-                "https://dce.example.com",
-                "https://evil.org/https://dce.example.com",
+                "https://acme.example.com",
+                "https://acme.example.com.evil.org",
                 false,
             ),
-            ("dce.example.com", "https://dce.example.com", false),
-            ("*", "https://dce.example.com", false),
-            ("https://", "https://dce.example.com", false),
-            ("", "https://dce.example.com", false),
+            (
+                "https://acme.example.com",
+                "https://evil.org/https://acme.example.com",
+                false,
+            ),
+            ("acme.example.com", "https://acme.example.com", false),
+            ("*", "https://acme.example.com", false),
+            ("https://", "https://acme.example.com", false),
+            ("", "https://acme.example.com", false),
         ] {
             let endpoint = url::Url::parse(endpoint).unwrap();
             assert_eq!(

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Damage, Observed, Target, ledger, regeneration, schedule};
+use super::{
+    Damage, Observed, Target, ledger,
+    regeneration::{self, Stage},
+    schedule,
+};
 
 /// Something that has to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +144,15 @@ fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
     if !regeneration::is_wanted(seen) {
         return replace(Why::AskedToRotate);
     }
+    let remedy = match regeneration::stage(seen) {
+        Stage::New | Stage::Announced => Remedy::Regenerate,
+        // Whether there is another key by now shows when it is read.
+        Stage::Told => Remedy::Prove,
+        Stage::Failed => return None,
+    };
     Some(Finding {
         reason: Why::AskedToRotate,
-        remedy: regeneration::remedy(seen)?,
+        remedy,
     })
 }
 

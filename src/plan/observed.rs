@@ -103,7 +103,8 @@ pub struct Request {
     pub spec: Result<Wanted, Refusal>,
 }
 
-/// What a kind of credential can do.
+/// What a kind of credential can do, as far as it makes a difference here: it follows from what the kind
+/// can do at its provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
     /// Each one has a name that is derived from the request, can be revoked by it, and has to be.
@@ -114,12 +115,15 @@ pub struct Traits {
     /// It is read at the provider and not made there, so that it can change behind our back: it is read
     /// again every now and then, and published where it is another one by then.
     pub fetched: bool,
+    /// A new value of the annotation `rotate` may have it made anew at the provider, which kills the one
+    /// before at once: where the request says so.
+    pub regenerable: bool,
 }
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// What kind of credential, such as `dce.token`.
+    /// What kind of credential, by the fields of a request that ask for it.
     pub credential: &'static str,
     /// A digest of what is asked of the provider: a change means a new credential.
     pub digest: String,

@@ -3,7 +3,7 @@
 //! down before the provider is told, and never told again blindly: where it is not known what became of it,
 //! the key is read.
 
-use super::{Observed, checks::Remedy};
+use super::Observed;
 use crate::api::{Reason, request::RegenerationRecord};
 
 /// How far a value of the annotation has come.
@@ -37,16 +37,6 @@ pub(super) fn is_wanted(seen: &Observed) -> bool {
         .spec
         .as_ref()
         .is_ok_and(|wanted| wanted.regenerate)
-}
-
-/// What follows from a value of the annotation that is not carried out yet.
-pub(super) fn remedy(seen: &Observed) -> Option<Remedy> {
-    match stage(seen) {
-        Stage::New | Stage::Announced => Some(Remedy::Regenerate),
-        // Whether there is another key by now shows when it is read.
-        Stage::Told => Some(Remedy::Prove),
-        Stage::Failed => None,
-    }
 }
 
 /// The value of the annotation that stands beside a key which is read: that of the annotation where that

@@ -1,7 +1,7 @@
 //! The identity systems, one folder each. Nothing outside this folder and `api/` names a system.
 //!
 //! A further system is a folder like the others and a variant in [`systems`], the only list; the
-//! compiler then says what is missing. What a system does not decide: when it is asked, how often,
+//! compiler then says what is missing, the rows of [`kinds`] among it. What a system does not decide: when it is asked, how often,
 //! what becomes of its answers, and how they look in a Secret's metadata.
 
 pub mod certificates;
@@ -13,6 +13,7 @@ pub mod glob;
 pub mod guard;
 pub mod http;
 pub mod keystone;
+pub mod kinds;
 pub mod soda;
 pub mod systems;
 

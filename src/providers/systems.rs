@@ -14,7 +14,7 @@ use crate::{
         ProviderSpec, Reason, provider::Grant, request::CredentialRequestSpec, rules,
         soda::IssueThrough, validate,
     },
-    plan::{Credential, Failure, Proof, Refusal, Revocation, Traits},
+    plan::{Credential, Failure, Proof, Refusal, Revocation},
     secret::SecretData,
 };
 
@@ -395,32 +395,6 @@ impl Kind {
             Kind::SodaIssuedAccessKey => "soda.accessKey.issueThrough",
             Kind::SodaEndingAccessKey => "soda.accessKey.onDelete",
             Kind::SodaAdoptedAccessKey => "soda.accessKey.adopt",
-        }
-    }
-
-    /// What it can do.
-    pub fn traits(self) -> Traits {
-        match self {
-            // What SODA itself makes has no name of its own, and cannot be revoked alone.
-            Kind::DceToken | Kind::SodaIssuedAccessKey => Traits::default(),
-            Kind::DceAccessKey
-            | Kind::KeystoneAccessKey
-            | Kind::KeystoneApplicationCredential
-            | Kind::SodaAccessKey
-            | Kind::SodaEndingAccessKey => Traits {
-                revocable: true,
-                ..Traits::default()
-            },
-            Kind::KeystoneToken => Traits {
-                parting: true,
-                ..Traits::default()
-            },
-            Kind::CloudMcServiceKeys | Kind::CloudCenterApiKey | Kind::SodaAdoptedAccessKey => {
-                Traits {
-                    fetched: true,
-                    ..Traits::default()
-                }
-            }
         }
     }
 }

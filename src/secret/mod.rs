@@ -24,7 +24,7 @@ pub struct Owner {
     pub uid: String,
     /// The provider, as it stands in the annotation.
     pub provider: String,
-    /// The kind of credential, such as `dce.token`.
+    /// The kind of credential, by the fields of a request that ask for it.
     pub credential: String,
     /// The Secret's name.
     pub secret_name: String,

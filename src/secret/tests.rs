@@ -13,8 +13,8 @@ fn owner() -> Owner {
         namespace: "team".into(),
         name: "s3".into(),
         uid: "uid-1".into(),
-        provider: "ClusterCredentialProvider/dce".into(),
-        credential: "dce.token".into(),
+        provider: "ClusterCredentialProvider/acme".into(),
+        credential: "acme.token".into(),
         secret_name: "s3".into(),
         retain: false,
     }
@@ -27,7 +27,7 @@ fn credential() -> Credential {
         owner: Some("alice".into()),
         issued_at: Timestamp::UNIX_EPOCH,
         expires_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
-        asked: "dce.token/3".into(),
+        asked: "acme.token/3".into(),
         rotation: Some("now".into()),
         leak: None,
     }
@@ -36,7 +36,7 @@ fn credential() -> Credential {
 fn data() -> SecretData {
     SecretData::default()
         .with("token", "the-token-itself")
-        .with("endpoint", "https://dce")
+        .with("endpoint", "https://acme")
 }
 
 /// The keys from the token alone.
@@ -46,7 +46,7 @@ fn recover(found: &SecretData, _: &Credential) -> Vec<SecretData> {
         .map(|token| {
             SecretData::default()
                 .with("token", token)
-                .with("endpoint", "https://dce")
+                .with("endpoint", "https://acme")
         })
         .into_iter()
         .collect()

@@ -26,6 +26,7 @@ const TABLE: &str = "docs/reference/conformance.md";
 async fn every_kind_stands_every_bad_answer_at_every_call() {
     let mut table = Vec::new();
     let mut rows = Vec::new();
+    let mut lives = Vec::new();
     for (kind, make) in subjects::all() {
         let mut planned = Vec::new();
         for stage in STAGES {
@@ -42,10 +43,23 @@ async fn every_kind_stands_every_bad_answer_at_every_call() {
             }));
         }
         table.push((kind, planned));
+        lives.push(async move {
+            let life = tokio::spawn(stages::live(make)).await;
+            let somebody_else = tokio::spawn(stages::somebody_else(make)).await;
+            [
+                life.err().map(|error| format!("{kind}: a life: {error}")),
+                somebody_else
+                    .err()
+                    .map(|error| format!("{kind}: an answer for somebody else: {error}")),
+            ]
+        });
     }
+    let lives = stream::iter(lives).buffer_unordered(AT_ONCE);
+    let unwell: Vec<_> = lives.collect().await;
     // They wait for their time-outs side by side.
     let outcomes = stream::iter(rows).buffer_unordered(AT_ONCE);
-    let failed: Vec<_> = outcomes.filter_map(std::future::ready).collect().await;
+    let mut failed: Vec<_> = outcomes.filter_map(std::future::ready).collect().await;
+    failed.extend(unwell.into_iter().flatten().flatten());
     let text = written(&table);
     println!("{text}");
     assert!(
@@ -79,8 +93,9 @@ fn written(table: &[(&str, Vec<Result<usize, &'static str>>)]) -> String {
     for stage in STAGES {
         write!(text, " {} |", stage.name()).unwrap();
     }
+    text.push_str(" a life | somebody else's |");
     text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(STAGES.len()));
+    text.push_str(&"---|".repeat(STAGES.len() + 2));
     for (kind, passed) in table {
         write!(text, "\n| `{kind}` |").unwrap();
         for outcome in passed {
@@ -89,11 +104,18 @@ fn written(table: &[(&str, Vec<Result<usize, &'static str>>)]) -> String {
                 Err(why) => write!(text, " – ({why}) |").unwrap(),
             }
         }
+        text.push_str(" 1 | 1 |");
     }
     text.push_str("\n\nThe calls:\n\n");
     for stage in STAGES {
         writeln!(text, "- **{}**: {}", stage.name(), stage.promise()).unwrap();
     }
+    text.push_str(
+        "- **a life**: without a bad answer. Issued and proven, at the same price each time; issued once more while the \
+         first goes on working; each revoked, which is confirmed, and not the other one with it. What is only read is the \
+         same again, and no call changes anything.\n\
+         - **somebody else's**: an answer that is about another user or another object than was asked for is refused.\n",
+    );
     text.push_str("\nThe answers:\n\n");
     for answer in answers::all() {
         writeln!(text, "- {}", answer.name).unwrap();

@@ -11,7 +11,10 @@ use credential_operator::{
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 
-use crate::{answers::BadAnswer, subjects::Subject};
+use crate::{
+    answers::BadAnswer,
+    subjects::{SomebodyElse, Subject},
+};
 
 /// A call of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +236,87 @@ fn identity(serial: u64) -> Identity {
         namespace: "payments".into(),
         name: "request".into(),
         held: None,
+    }
+}
+
+/// A life in which nothing goes wrong, and panics where something does: issued, proven, read again and again,
+/// replaced while the first one goes on working where that is so, and revoked one after the other.
+pub async fn live(make: fn() -> Subject) {
+    let bench = Bench::set_up(make());
+    let traits = bench.kind.traits();
+    bench.connection.test_login(&Free).await.expect("the login");
+    let first = bench.issued(1).await;
+    let before = bench.calls(Stage::Prove);
+    let proof = bench.prove(&first).await.unwrap();
+    assert_eq!(proof, Proof::Given);
+    let cost = bench.calls(Stage::Prove) - before;
+    assert!(cost <= MOST_CALLS, "{cost} calls for a proof");
+    for _ in 0..10 {
+        let before = bench.calls(Stage::Prove);
+        assert_eq!(bench.prove(&first).await.unwrap(), Proof::Given);
+        assert!(
+            bench.calls(Stage::Prove) - before <= cost,
+            "it costs more the second time"
+        );
+    }
+    let second = bench.issued(2).await;
+    assert_eq!(bench.prove(&second).await.unwrap(), Proof::Given);
+    if traits.fetched {
+        let of_calls = bench.subject.system.server_of(Stage::Prove).calls();
+        let changing = of_calls.iter().filter(|call| call.method != "GET");
+        assert_eq!(changing.count(), 0, "it is only read");
+        assert_eq!(
+            first.data.digest(),
+            second.data.digest(),
+            "nobody has changed it"
+        );
+        return;
+    }
+    // The overlap.
+    assert_eq!(bench.prove(&first).await.unwrap(), Proof::Given);
+    if bench.subject.gap(Stage::Revoke).is_some() {
+        return;
+    }
+    assert_ne!(first.data.digest(), second.data.digest());
+    assert_eq!(bench.subject.system.alive(), 2);
+    let owner = first.credential.owner.as_deref();
+    bench.revoke(1, owner).await.unwrap();
+    bench.confirm(1, owner).await.unwrap();
+    assert_eq!(bench.subject.system.alive(), 1);
+    assert_eq!(bench.prove(&second).await.unwrap(), Proof::Given);
+    assert_ne!(bench.prove(&first).await.ok(), Some(Proof::Given));
+    // What is gone is not revoked twice.
+    assert_eq!(bench.revoke(1, owner).await.unwrap(), Revocation::Absent);
+    bench.tidy_up(owner).await;
+}
+
+/// An answer that is about somebody else, or something else, and panics where it is taken for what was asked.
+pub async fn somebody_else(make: fn() -> Subject) {
+    let bench = Bench::set_up(make());
+    let stage = match &bench.subject.somebody_else {
+        SomebodyElse::Lie(stage) | SomebodyElse::Answer(stage, _) => *stage,
+    };
+    let issued = match stage {
+        Stage::Prove => Some(bench.issued(1).await),
+        _ => None,
+    };
+    match &bench.subject.somebody_else {
+        SomebodyElse::Lie(_) => bench.subject.system.lie_about_somebody_else(),
+        SomebodyElse::Answer(_, answer) => {
+            let server = bench.subject.system.server_of(stage);
+            let route = bench.subject.route(stage);
+            server.faults().set(route, answer.clone());
+        }
+    }
+    match issued {
+        Some(issued) => match bench.prove(&issued).await {
+            Err(failure) => bench.tells_no_secret(&format!("{failure:?}")),
+            Ok(proof) => assert_eq!(proof, Proof::Refused),
+        },
+        None => match bench.issue(1).await {
+            Err(failure) => bench.tells_no_secret(&format!("{failure:?}")),
+            Ok(_) => panic!("taken for what was asked for"),
+        },
     }
 }
 

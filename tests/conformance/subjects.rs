@@ -6,7 +6,7 @@ use testkit::{
     cloudmc::{CloudMcOptions, CloudMcSimulator, Service},
     dce::{DceOptions, DceSimulator, Generation},
     keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator},
-    server::SimServer,
+    server::{Fault, SimServer},
     soda::{KeystoneAccount, SodaOptions, SodaSimulator},
 };
 
@@ -24,6 +24,22 @@ pub struct Subject {
     pub login: Vec<(&'static str, String)>,
     /// The call of each stage; why there is none otherwise.
     calls: Vec<(Stage, Result<&'static str, &'static str>)>,
+    /// How the system comes to answer for somebody else.
+    pub somebody_else: SomebodyElse,
+}
+
+/// How a system comes to speak of somebody else, or of something else, than it was asked about.
+pub enum SomebodyElse {
+    /// The simulator is told to, and does it at this stage.
+    Lie(Stage),
+    /// The call of this stage gets this answer.
+    Answer(Stage, Fault),
+}
+
+/// A good answer with this body.
+fn answers(stage: Stage, status: u16, body: &Value) -> SomebodyElse {
+    let fault = Fault::status(status, "application/json", body.to_string());
+    SomebodyElse::Answer(stage, fault)
 }
 
 /// A simulator.
@@ -38,6 +54,10 @@ pub trait Simulated: Send + Sync {
     fn alive(&self) -> usize;
     /// Every secret value that it knows or ever gave out.
     fn secrets(&self) -> Vec<String>;
+    /// From now on it speaks of somebody else.
+    fn lie_about_somebody_else(&self) {
+        panic!("there is no such lie");
+    }
 }
 
 impl Subject {
@@ -97,6 +117,10 @@ impl Simulated for DceSimulator {
     fn secrets(&self) -> Vec<String> {
         self.secret_values()
     }
+
+    fn lie_about_somebody_else(&self) {
+        self.lie(testkit::dce::Lie::SelfTestOtherUser);
+    }
 }
 
 impl Simulated for CloudMcSimulator {
@@ -112,6 +136,10 @@ impl Simulated for CloudMcSimulator {
     fn secrets(&self) -> Vec<String> {
         self.secret_values()
     }
+
+    fn lie_about_somebody_else(&self) {
+        self.lie(testkit::cloudmc::Lie::AnotherId);
+    }
 }
 
 impl Simulated for CloudCenterSimulator {
@@ -126,6 +154,10 @@ impl Simulated for CloudCenterSimulator {
 
     fn secrets(&self) -> Vec<String> {
         self.secret_values()
+    }
+
+    fn lie_about_somebody_else(&self) {
+        self.lie(testkit::cloudcenter::Lie::SomebodyElse);
     }
 }
 
@@ -179,6 +211,10 @@ impl Simulated for SodaAndKeystone {
         secrets.extend(self.soda.secret_values());
         secrets
     }
+
+    fn lie_about_somebody_else(&self) {
+        self.soda.lie(testkit::soda::Lie::OtherUser);
+    }
 }
 
 const ONLY_READ: &str = "it is only read";
@@ -209,6 +245,7 @@ fn dce_token() -> Subject {
             (Stage::Revoke, Err(EXPIRES)),
             (Stage::Confirm, Err(EXPIRES)),
         ],
+        somebody_else: SomebodyElse::Lie(Stage::Prove),
         system: Box::new(dce),
     }
 }
@@ -242,6 +279,7 @@ fn dce_access_key() -> Subject {
             (Stage::Revoke, Ok(testkit::dce::ACCESS_KEY_LIST)),
             (Stage::Confirm, Ok(testkit::dce::ACCESS_KEY_LIST)),
         ],
+        somebody_else: SomebodyElse::Lie(Stage::Prove),
         system: Box::new(dce),
     }
 }
@@ -263,8 +301,9 @@ fn cloudmc_service_keys() -> Subject {
                 "namespaces": {},
                 "cloudMC": {
                     "kinds": ["serviceKeys"],
-                    "connections": [{"id": connection}],
-                    "environments": [{"id": environment}],
+                    // By name, so that what is asked for by id is looked at.
+                    "connections": [{"name": "compute"}],
+                    "environments": [{"name": "payments"}],
                 },
             }],
         }),
@@ -282,6 +321,7 @@ fn cloudmc_service_keys() -> Subject {
             (Stage::Revoke, Err(ONLY_READ)),
             (Stage::Confirm, Err(ONLY_READ)),
         ],
+        somebody_else: SomebodyElse::Lie(Stage::Issue),
         system: Box::new(cloudmc),
     }
 }
@@ -330,6 +370,7 @@ fn cloudcenter(user: fn(&str) -> Value, calls: [(Stage, &'static str); 2]) -> Su
                 (Stage::Confirm, Err(ONLY_READ)),
             ])
             .collect(),
+        somebody_else: SomebodyElse::Lie(Stage::Issue),
         system: Box::new(cloudcenter),
     }
 }
@@ -339,6 +380,7 @@ fn keystone(
     kind: &str,
     asked: Value,
     calls: Vec<(Stage, Result<&'static str, &'static str>)>,
+    somebody_else: SomebodyElse,
 ) -> Subject {
     let keystone = KeystoneSimulator::start(KeystoneOptions::default());
     let project = keystone.add_project("payments", DEFAULT_DOMAIN);
@@ -363,9 +405,13 @@ fn keystone(
         }),
         login: vec![("user-id", user), ("password", password)],
         calls,
+        somebody_else,
         system: Box::new(keystone),
     }
 }
+
+/// An id of Keystone's that is nobody's here.
+const ELSE: &str = "0123456789abcdef0123456789abcdef";
 
 fn keystone_access_key() -> Subject {
     let calls = vec![
@@ -375,7 +421,11 @@ fn keystone_access_key() -> Subject {
         (Stage::Revoke, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
         (Stage::Confirm, Ok("GET /v3/users/*/credentials/OS-EC2/*")),
     ];
-    keystone("accessKey", json!({}), calls)
+    let credential = json!({
+        "id": ELSE, "user_id": ELSE, "project_id": ELSE, "type": "ec2", "blob": "{}",
+    });
+    let else_s = answers(Stage::Issue, 201, &json!({ "credential": credential }));
+    keystone("accessKey", json!({}), calls, else_s)
 }
 
 fn keystone_application_credential() -> Subject {
@@ -389,7 +439,13 @@ fn keystone_application_credential() -> Subject {
             Ok("GET /v3/users/*/application_credentials"),
         ),
     ];
-    keystone("applicationCredential", json!({}), calls)
+    let credential = json!({
+        "id": ELSE, "name": "another", "secret": "s3cr3t-of-another", "user_id": ELSE, "project_id": ELSE,
+        "roles": [{"id": ELSE, "name": "member"}], "expires_at": null, "unrestricted": false,
+    });
+    let body = json!({"application_credential": credential});
+    let else_s = answers(Stage::Issue, 201, &body);
+    keystone("applicationCredential", json!({}), calls, else_s)
 }
 
 fn keystone_token() -> Subject {
@@ -400,7 +456,13 @@ fn keystone_token() -> Subject {
         (Stage::Revoke, Err(EXPIRES)),
         (Stage::Confirm, Err(EXPIRES)),
     ];
-    keystone("token", json!({}), calls)
+    let token = json!({
+        "user": {"id": ELSE, "name": "another", "domain": {"id": "default", "name": "Default"}},
+        "expires_at": "2099-01-01T00:00:00.000000Z", "issued_at": "2026-01-01T00:00:00.000000Z",
+        "methods": ["password"], "roles": [{"id": ELSE, "name": "member"}],
+    });
+    let else_s = answers(Stage::Prove, 200, &json!({ "token": token }));
+    keystone("token", json!({}), calls, else_s)
 }
 
 /// A SODA in front of a Keystone whose login has the role `member` in the project `payments`, and a
@@ -443,6 +505,7 @@ fn soda(
         }),
         login: vec![("user-id", user), ("password", password)],
         calls: login.into_iter().chain(calls).collect(),
+        somebody_else: SomebodyElse::Lie(Stage::Prove),
         system: Box::new(SodaAndKeystone {
             soda,
             keystone,

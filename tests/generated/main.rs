@@ -2,6 +2,7 @@
 //! its test, which writes it anew: look at the change and commit it.
 
 mod fields;
+mod kinds;
 
 use std::{fmt::Write as _, path::PathBuf};
 

@@ -47,7 +47,7 @@ fn fresh() -> Observed {
             spread: 0,
             suspended: false,
             spec: Ok(Wanted {
-                credential: "dce.token",
+                credential: "acme.token",
                 digest: "asked".into(),
                 secret_name: "s3".into(),
                 renew_before: None,

@@ -8,10 +8,10 @@ use crate::api::{ProviderStatus, provider::LoginRecord};
 
 fn declared() -> SeenProvider {
     SeenProvider {
-        name: "ClusterCredentialProvider dce".into(),
+        name: "ClusterCredentialProvider acme".into(),
         generation: 1,
         spread: 0,
-        endpoint: Some("https://dce.example.com".into()),
+        endpoint: Some("https://acme.example.com".into()),
         reach: Ok("inputs@1".into()),
         login: None,
         insecure: None,
@@ -103,7 +103,7 @@ fn what_is_missing_waits_for_a_change_and_is_named() {
         (not_ready.reason, not_ready.retry_at),
         (Reason::NoConsent, None)
     );
-    assert_eq!(not_ready.message, "ClusterCredentialProvider dce: no");
+    assert_eq!(not_ready.message, "ClusterCredentialProvider acme: no");
     let status = report(&seen, &decision, &ProviderStatus::default(), at(1));
     let verdicts: Vec<_> = status
         .conditions

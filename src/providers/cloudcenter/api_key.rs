@@ -15,7 +15,6 @@ use super::{
     Ask, Client,
     answer::{self, unexpected},
     permit,
-    regenerate::would_break_login,
     users::Bearer,
 };
 use crate::{
@@ -224,7 +223,7 @@ impl Client {
         }
         let follows = permission.renews_login && self.is_published_as_login;
         if ask.regenerate && bearer == Bearer::Own && !follows {
-            return Err(would_break_login());
+            return Err(permit::would_break_login());
         }
         Ok((bearer, id))
     }

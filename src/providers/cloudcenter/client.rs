@@ -1,4 +1,4 @@
-//! The calls to CloudCenter that read: all but the one in [`super::regenerate`].
+//! The calls to CloudCenter that read: all but the one in `regenerate.rs`.
 
 use std::{
     collections::BTreeMap,

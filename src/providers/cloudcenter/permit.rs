@@ -6,7 +6,10 @@ use super::{
     users::{Bearer, User},
 };
 use crate::{
-    api::cloudcenter::{CloudCenterGrant, CloudCenterKind, CloudCenterUserPattern},
+    api::{
+        Reason,
+        cloudcenter::{CloudCenterGrant, CloudCenterKind, CloudCenterUserPattern},
+    },
     plan::Failure,
     providers::{Permission, glob::glob, http::failed},
 };
@@ -64,6 +67,15 @@ fn is_for(users: &CloudCenterUserPattern, bearer: &Bearer) -> bool {
                     .is_some_and(|(pattern, email)| is_about(pattern, email))
         }
     }
+}
+
+/// The words for a new key of the very user that the operator logs in as.
+pub fn would_break_login() -> Failure {
+    failed(
+        Reason::WouldBreakLogin,
+        "spec.cloudCenter.apiKey.onRotate: the user is the one that the operator logs in as, and a new key would shut it out; ask \
+         with onRotate: Read, or have spec.secret.name be the login Secret, with its keys username and key",
+    )
 }
 
 /// The words for what no grant is about, and for what is not there.

@@ -9,14 +9,7 @@ use reqwest::{
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{
-    Ask, Client,
-    answer::{self},
-    api_key,
-    client::MARK,
-    layout::basic,
-    users::Bearer,
-};
+use super::{Ask, Client, answer, api_key, client::MARK, layout::basic, permit, users::Bearer};
 use crate::{
     api::Reason,
     plan::{Failure, Proof},
@@ -74,9 +67,8 @@ impl Client {
         permission: &Permission,
     ) -> Result<Regenerated, NotRegenerated> {
         let (bearer, id) = self.entitled(turns, ask, permission).await?;
-        let (Bearer::Own | Bearer::Other(_), Some(id)) = (&bearer, id) else {
-            return Err(would_break_login().into());
-        };
+        // Only a request without a user has none, and that is refused before.
+        let id = id.ok_or_else(permit::would_break_login)?;
         let username = match &bearer {
             Bearer::Own => self.login.username.clone(),
             Bearer::Other(user) => user.username.clone(),
@@ -128,15 +120,6 @@ impl Client {
             _ => Proof::Impossible,
         }
     }
-}
-
-/// The words for a new key of the very user that the operator logs in as.
-pub(super) fn would_break_login() -> Failure {
-    failed(
-        Reason::WouldBreakLogin,
-        "spec.cloudCenter.apiKey.onRotate: the user is the one that the operator logs in as, and a new key would shut it out; ask \
-         with onRotate: Read, or have spec.secret.name be the login Secret, with its keys username and key",
-    )
 }
 
 /// Takes no further turn: the one for the call was taken already.

@@ -1,7 +1,10 @@
 //! What all stories have in common: which one is told, and how it ends.
 
+mod cloudcenter;
+mod cloudmc;
 mod consumer;
 mod dce;
+mod declaring;
 mod example;
 mod follow;
 mod keystone;
@@ -9,6 +12,7 @@ mod narrator;
 mod opening;
 mod operator;
 mod scene;
+mod soda;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,11 +29,20 @@ use scene::Scene;
 enum Story {
     Dce,
     Keystone,
+    CloudCenter,
+    CloudMc,
+    Soda,
 }
 
 impl Story {
     /// Their names, as `PROVIDER` gives them. The first is told when nobody says anything.
-    const NAMES: [(&str, Story); 2] = [("dce", Story::Dce), ("keystone", Story::Keystone)];
+    const NAMES: [(&str, Story); 5] = [
+        ("dce", Story::Dce),
+        ("keystone", Story::Keystone),
+        ("cloudcenter", Story::CloudCenter),
+        ("cloudmc", Story::CloudMc),
+        ("soda", Story::Soda),
+    ];
 
     fn chosen() -> Result<Story> {
         let asked = std::env::var("PROVIDER").unwrap_or_default();
@@ -47,6 +60,9 @@ impl Story {
         match self {
             Story::Dce => dce::tell(narrator, scene).await,
             Story::Keystone => keystone::tell(narrator, scene).await,
+            Story::CloudCenter => cloudcenter::tell(narrator, scene).await,
+            Story::CloudMc => cloudmc::tell(narrator, scene).await,
+            Story::Soda => soda::tell(narrator, scene).await,
         }
     }
 }

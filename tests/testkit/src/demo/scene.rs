@@ -20,7 +20,7 @@ use super::operator::Operator;
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// The ServiceAccount of `deploy/`, by its namespace and its name.
-const ACCOUNT: (&str, &str) = ("credential-operator", "credential-operator");
+pub const ACCOUNT: (&str, &str) = ("credential-operator", "credential-operator");
 
 /// What there is to look at in every story.
 const LOOKS: [&str; 4] = [

@@ -1,21 +1,23 @@
-//! The story of a DaoCloud Enterprise token.
+//! The token of a DCE before ghippo 0.14: it appears, is renewed while a workload uses it, repaired, and
+//! left to expire.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::Value;
 use testkit::dce::{DceOptions, DceSimulator};
 use testkit::wait::eventually;
 
-use super::consumer::Consumer;
-use super::example::{Encore, Example};
-use super::follow::{Follow, Seen, value};
-use super::narrator::{Narrator, seconds};
-use super::opening;
-use super::scene::{SOON, Scene};
+use super::super::consumer::Consumer;
+use super::super::declaring;
+use super::super::example::Example;
+use super::super::follow::{Follow, Seen};
+use super::super::narrator::{Narrator, seconds};
+use super::super::scene::{SOON, Scene};
+use super::{CA, PLACEHOLDER, call};
 
 /// How long the simulator lets a token live, whatever is asked for.
 const LIFE: Duration = Duration::from_secs(5);
@@ -23,57 +25,39 @@ const LIFE: Duration = Duration::from_secs(5);
 /// How many renewals have to be seen.
 const RENEWALS: u32 = 3;
 
-/// What workloads call with their token.
-const SELF_TEST: &str = "/apis/ghippo.io/v1alpha1/current-user";
-
 const LOGIN: &str = "docs/examples/dce-token/login.yaml";
 const PROVIDER: &str = "docs/examples/dce-token/provider.yaml";
-const REQUEST: &str = "docs/examples/dce-token/request.yaml";
+pub const REQUEST: &str = "docs/examples/dce-token/request.yaml";
 
-/// The endpoint of the examples.
-const PLACEHOLDER: &str = "https://dce.example.com";
+/// The name of the request in the examples, and of its Secret.
+const NAME: &str = "dce-token";
 
 /// How long the workload waits between two calls.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Tells the story.
+/// Tells the first part of the story.
 ///
 /// # Errors
 /// When a step cannot be verified.
-pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> {
-    opening::announce(
-        narrator,
-        "A token of DaoCloud Enterprise (DCE) as a Kubernetes Secret, from the first request to the last renewal",
-        "and a simulator of DCE inside this program",
-    );
-    opening::put_up(narrator, scene).await?;
+pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<()> {
     let dce = Arc::new(start_dce(narrator));
     // Whoever looks around afterwards needs it as long as everything else is up.
     scene.keep(Arc::clone(&dce));
     let story = Telling {
-        http: trusting(&dce)?,
+        http: declaring::trusting(dce.ca_pem())?,
         dce,
     };
     story.declare_provider(narrator, scene).await?;
-    let mut follow = Follow::begin(
-        scene.control_plane()?.admin_client().await,
-        "payments",
-        "dce-token",
-    );
+    let client = scene.control_plane()?.admin_client().await;
+    let mut follow = Follow::begin(client, "payments", NAME);
     story.ask(narrator, scene, &mut follow).await?;
     story.renew(narrator, scene, &mut follow).await?;
     story.repair(narrator, scene, &mut follow).await?;
-    story.delete(narrator, scene, &mut follow).await?;
-    Ok(Encore {
-        examples: vec![Example::read(REQUEST)?],
-        looks: vec![String::from(
-            "kubectl describe secret dce-token -n payments",
-        )],
-    })
+    story.delete(narrator, scene, &mut follow).await
 }
 
 fn start_dce(narrator: &mut Narrator) -> DceSimulator {
-    narrator.step("A DCE: a simulator that speaks its protocol over TLS, with a certificate authority of its own");
+    narrator.step("A DCE before ghippo 0.14: a simulator that speaks its protocol over TLS, with a certificate authority of its own");
     let dce = DceSimulator::start(DceOptions {
         tls: true,
         ..DceOptions::default()
@@ -85,17 +69,6 @@ fn start_dce(narrator: &mut Narrator) -> DceSimulator {
         LIFE.as_secs()
     ));
     dce
-}
-
-/// A client that trusts the simulator's authority.
-fn trusting(dce: &DceSimulator) -> Result<reqwest::Client> {
-    let pem = dce.ca_pem().context("the simulator has no authority")?;
-    let authority = reqwest::Certificate::from_pem(pem.as_bytes())?;
-    Ok(reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([authority])
-        .timeout(SOON)
-        .build()?)
 }
 
 struct Telling {
@@ -110,31 +83,14 @@ impl Telling {
         );
         let (ak, sk) = self.dce.add_user("payments-bot");
         let endpoint = self.dce.endpoint();
-        let ca = scene.directory()?.join("ca.crt");
-        std::fs::write(&ca, self.dce.ca_pem().unwrap_or_default())?;
-
-        scene
-            .show_kubectl(narrator, "create namespace platform")
-            .await?;
-        scene
-            .show_kubectl(narrator, "create namespace payments")
-            .await?;
-        let create = format!(
-            "create secret generic dce-ca -n platform --from-file={}",
-            ca.display()
-        );
-        scene.show_kubectl(narrator, &create).await?;
-        narrator.says("(the examples, with the simulator's address and key pair in them:)");
+        declaring::namespaces(narrator, scene).await?;
+        declaring::authority(narrator, scene, CA, self.dce.ca_pem()).await?;
         let login = Example::read(LOGIN)?
             .with(PLACEHOLDER, &endpoint)?
             .with("put-the-access-key-here", &ak)?
             .with("put-the-secret-key-here", &sk)?;
-        scene.show_apply(narrator, &login).await?;
         let provider = Example::read(PROVIDER)?.with(PLACEHOLDER, &endpoint)?;
-        scene.show_apply(narrator, &provider).await?;
-        let wait = "wait --for=condition=Ready --timeout=20s ccredprov/dce";
-        scene.show_kubectl(narrator, wait).await?;
-        scene.show_kubectl(narrator, "get ccredprov dce").await?;
+        declaring::provider(narrator, scene, "dce", &login, &provider).await?;
         ensure!(
             self.dce.token_requests() == 1,
             "the login was tried {} times, not once",
@@ -149,15 +105,7 @@ impl Telling {
         let asked = Instant::now();
         scene.show_apply(narrator, &Example::read(REQUEST)?).await?;
         let first = follow.until("the Secret", SOON, |_| true).await?;
-        scene
-            .show_kubectl(
-                narrator,
-                "wait --for=condition=Ready --timeout=20s credreq/dce-token -n payments",
-            )
-            .await?;
-        scene
-            .show_kubectl(narrator, "get credreq dce-token -n payments")
-            .await?;
+        declaring::ready(narrator, scene, NAME).await?;
         scene
             .show_kubectl(narrator, "get secret dce-token -n payments")
             .await?;
@@ -166,7 +114,7 @@ impl Telling {
             "the Secret was there {} after kubectl had been started",
             seconds(first.at.duration_since(asked))
         ));
-        let user = call(&self.secrets(scene).await?, &self.http).await?;
+        let user = call(&self.secrets(scene).await?, NAME, &self.http).await?;
         let user: Value = serde_json::from_str(&user)?;
         let name = user["username"].as_str().unwrap_or_default();
         ensure!(
@@ -189,10 +137,10 @@ impl Telling {
         let (secrets, http) = (self.secrets(scene).await?, self.http.clone());
         let consumer = Consumer::begin(PAUSE, move || {
             let (secrets, http) = (secrets.clone(), http.clone());
-            async move { call(&secrets, &http).await.map(drop) }
+            async move { call(&secrets, NAME, &http).await.map(drop) }
         });
         // What is there now may already be a renewed one: those are counted that come from here on.
-        let secret = self.secrets(scene).await?.get("dce-token").await?;
+        let secret = self.secrets(scene).await?.get(NAME).await?;
         let mut last = Seen::now(secret);
         for _ in 0..RENEWALS {
             let next = follow
@@ -286,18 +234,4 @@ impl Telling {
             "payments",
         ))
     }
-}
-
-/// Reads the Secret and calls DCE with what is in it.
-///
-/// # Errors
-/// When the Secret cannot be read, or DCE does not answer 200.
-async fn call(secrets: &Api<Secret>, http: &reqwest::Client) -> Result<String> {
-    let secret = secrets.get("dce-token").await?;
-    let url = value(&secret, "endpoint")? + SELF_TEST;
-    let request = http
-        .get(url)
-        .header("authorization", value(&secret, "authorization")?);
-    let answer = request.send().await?.error_for_status()?;
-    Ok(answer.text().await?)
 }
