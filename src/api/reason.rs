@@ -94,6 +94,8 @@ reasons! {
     IdentityTaken => "Create the request anew under another name, and find out who made the credentials that the message names.",
     /// The login works, but may not do this.
     Forbidden => "Give the login the right, or use another login.",
+    /// The credential can be ended only together with others, which is about to happen.
+    DestroysMore => "The message lists what goes. Whoever wants to keep it gives the request the annotation credential-operator.dev/abandon with the value all.",
     /// The provider refuses more credentials.
     QuotaExceeded => "Remove credentials at the provider, or raise the quota.",
     /// The provider asked for fewer calls.

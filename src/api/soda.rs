@@ -118,6 +118,10 @@ pub struct SodaGrant {
     /// False when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<bool>,
+    /// Whether requests may say `onDelete: DeleteAllKeysOfUser`, which destroys credentials of others. It
+    /// has to hold when the request is deleted, too. False when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_all: Option<bool>,
 }
 
 /// A kind of credential at SODA.
@@ -152,6 +156,12 @@ pub struct SodaCredential {
     validation = Rule::new("(has(self.issueThrough) ? self.issueThrough : 'Keystone') == (has(oldSelf.issueThrough) ? oldSelf.issueThrough : 'Keystone')")
         .message("cannot be changed, because what is issued otherwise ends otherwise; create another request")
         .field_path(".issueThrough"),
+    validation = Rule::new("!has(self.onDelete) || (has(self.issueThrough) && self.issueThrough == 'Soda')")
+        .message("goes with issueThrough: Soda alone: all other pairs are revoked one by one, or never")
+        .field_path(".onDelete"),
+    validation = Rule::new("has(self.onDelete) == has(oldSelf.onDelete)")
+        .message("cannot be changed: it says how the pair ends; create another request")
+        .field_path(".onDelete"),
     validation = Rule::new("(has(self.adopt) && self.adopt) == (has(oldSelf.adopt) && oldSelf.adopt)")
         .message("cannot be changed, because what is adopted is never revoked; create another request")
         .field_path(".adopt"),
@@ -162,6 +172,10 @@ pub struct SodaAccessKey {
     /// Where the pair is made; `Keystone` when absent. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue_through: Option<IssueThrough>,
+    /// What ends a pair of `issueThrough: Soda` when the request is deleted; nothing when absent. Cannot be
+    /// changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_delete: Option<OnDelete>,
     /// Share a pair that the login's user has for the project already, instead of making one. It is
     /// never revoked. Cannot be changed. False when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,7 +197,16 @@ pub enum IssueThrough {
     /// At Keystone, with a random secret, under a name that follows from the request.
     Keystone,
     /// By SODA's own `POST`, where Keystone does not let the operator make one. All requests of a
-    /// provider for one project share the pair, a rotation finds the same one again, and nothing but
-    /// the deletion of all keys of the user, which is left to people, ends it.
+    /// provider for one project share the pair, and a rotation finds the same one again. Nothing ends it
+    /// but people, or `onDelete`.
     Soda,
+}
+
+/// What ends a pair that SODA has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum OnDelete {
+    /// SODA's own `DELETE`, the only one that it has: **all** credentials of the login's user go with the
+    /// pair, of all projects and types, those of other requests among them. What will go is listed
+    /// beforehand in the request's status and in an event, ten seconds at least before it happens.
+    DeleteAllKeysOfUser,
 }

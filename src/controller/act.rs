@@ -25,8 +25,9 @@ use crate::{
 /// error but something that was observed.
 pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
     // What nobody else has is written by whoever has it; that the Secret is what was seen is fence enough.
-    let only_copy = pass.seen.in_hand.as_ref().is_some_and(|it| it.regenerated);
-    if !pass.context.leadership.may_act() && !(only_copy && step == Step::Publish) {
+    let in_hand = pass.seen.in_hand.as_ref();
+    let only_copy = step == Step::Publish && in_hand.is_some_and(|it| it.regenerated);
+    if !only_copy && !pass.context.leadership.may_act() {
         return Err(PassError::NotLeading);
     }
     match step {
@@ -244,12 +245,18 @@ async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
+    let (is_last, permission) = (
+        pass.seen.request.deleting.is_some(),
+        pass.permission.clone(),
+    );
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     let (request, provider) = (pass.key.clone(), pass.provider.clone());
     call(pass, "revoke", lost, async move |turns| {
         let holder = Holder {
             identity: &identity,
             owner: owner.as_deref(),
+            is_last,
+            permission: permission.as_ref(),
         };
         let revoked = connection
             .revoke(&*turns, kind, ask.as_ref(), &holder)
@@ -278,11 +285,17 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
+    let (is_last, permission) = (
+        pass.seen.request.deleting.is_some(),
+        pass.permission.clone(),
+    );
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     call(pass, "confirm", lost, async move |turns| {
         let holder = Holder {
             identity: &identity,
             owner: owner.as_deref(),
+            is_last,
+            permission: permission.as_ref(),
         };
         let gone = connection
             .confirm(&*turns, kind, ask.as_ref(), &holder)

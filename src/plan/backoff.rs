@@ -58,6 +58,7 @@ pub fn class(reason: Reason) -> Class {
         | Reason::TLSFailed
         | Reason::UnexpectedAnswer
         | Reason::VerificationFailed
+        | Reason::DestroysMore
         | Reason::InternalError
         | Reason::SecretRefused
         | Reason::Expired

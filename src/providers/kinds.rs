@@ -42,6 +42,9 @@ pub enum Deletion {
     ByName,
     /// With nothing but the credential itself, as long as that is at hand.
     ByItself,
+    /// Only together with all others of its user: not by a rotation, and with its request alone, after it was
+    /// said what goes.
+    WithAllOthers,
     /// Not at all.
     Never,
 }
@@ -74,7 +77,7 @@ impl Capabilities {
     /// What the plan goes by.
     pub fn traits(&self) -> Traits {
         Traits {
-            revocable: self.deletion == Deletion::ByName,
+            revocable: matches!(self.deletion, Deletion::ByName | Deletion::WithAllOthers),
             parting: self.deletion == Deletion::ByItself,
             fetched: self.rereadable && self.making != Making::Additive,
             regenerable: self.making == Making::KillsTheOldOnRotation,
@@ -127,6 +130,13 @@ impl Kind {
                 rereadable: true,
                 making: Making::Additive,
                 deletion: Deletion::Never,
+                expiry: Expiry::Never,
+            },
+            // The same, where a request and a grant ask for that.
+            Kind::SodaEndingAccessKey => Capabilities {
+                rereadable: true,
+                making: Making::Additive,
+                deletion: Deletion::WithAllOthers,
                 expiry: Expiry::Never,
             },
             Kind::SodaAdoptedAccessKey => Capabilities {
@@ -228,6 +238,14 @@ impl Kind {
                 rotation: "The same one is found again.",
                 deletion: "The request goes at once, and the Secret with it. The pair lives on.",
             },
+            Kind::SodaEndingAccessKey => Life {
+                created: "As with `soda.accessKey.issueThrough`.",
+                proven: "As with `soda.accessKey`.",
+                rotation: "The same one is found again; nothing is deleted.",
+                deletion: "The request says which credentials of the login's user go, all of them, and waits for ten seconds at \
+                           least. Then SODA is told to delete them, and Keystone is asked whether the pair is gone. Then the \
+                           Secret goes.",
+            },
             Kind::SodaAdoptedAccessKey => Life {
                 created: "Nothing. A pair is shared that the login's user has for the project already.",
                 proven: "As with `soda.accessKey`.",
@@ -256,7 +274,7 @@ mod tests {
         for kind in Kind::ALL.iter().filter(|kind| !STAYS.contains(kind)) {
             let can = kind.capabilities();
             let made = can.making == Making::Additive;
-            let ends = can.deletion == Deletion::ByName || can.expiry == Expiry::Always;
+            let ends = kind.traits().revocable || can.expiry == Expiry::Always;
             assert!(!made || ends, "{}: {can:?}", kind.name());
         }
     }

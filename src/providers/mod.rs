@@ -131,6 +131,10 @@ pub struct Holder<'a> {
     pub identity: &'a Identity,
     /// Whom it belonged to at the provider when it was issued, as far as is known. A hint.
     pub owner: Option<&'a str>,
+    /// Whether the request itself goes, and not only what was replaced.
+    pub is_last: bool,
+    /// The grants that reach the request. None is needed to revoke what is the request's own.
+    pub permission: Option<&'a Permission>,
 }
 
 /// The grants that reach a request, to be held against what the provider says.

@@ -125,6 +125,8 @@ pub enum Kind {
     SodaAccessKey,
     /// The same, issued by SODA itself.
     SodaIssuedAccessKey,
+    /// The same, and all credentials of the user end with the request.
+    SodaEndingAccessKey,
     /// The same, of those that are there already.
     SodaAdoptedAccessKey,
 }
@@ -329,6 +331,7 @@ impl Kind {
         Kind::CloudCenterApiKey,
         Kind::SodaAccessKey,
         Kind::SodaIssuedAccessKey,
+        Kind::SodaEndingAccessKey,
         Kind::SodaAdoptedAccessKey,
     ];
 
@@ -365,6 +368,10 @@ impl Kind {
                 Kind::SodaAdoptedAccessKey,
             ),
             (
+                soda.is_some_and(|asked| asked.on_delete.is_some()),
+                Kind::SodaEndingAccessKey,
+            ),
+            (
                 soda.is_some_and(|asked| asked.issue_through == Some(IssueThrough::Soda)),
                 Kind::SodaIssuedAccessKey,
             ),
@@ -386,6 +393,7 @@ impl Kind {
             Kind::CloudCenterApiKey => "cloudCenter.apiKey",
             Kind::SodaAccessKey => "soda.accessKey",
             Kind::SodaIssuedAccessKey => "soda.accessKey.issueThrough",
+            Kind::SodaEndingAccessKey => "soda.accessKey.onDelete",
             Kind::SodaAdoptedAccessKey => "soda.accessKey.adopt",
         }
     }

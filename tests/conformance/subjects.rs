@@ -99,6 +99,7 @@ pub fn all() -> Vec<Entry> {
         ("keystone.token", keystone_token),
         ("soda.accessKey", soda_access_key),
         ("soda.accessKey.issueThrough", soda_issued_access_key),
+        ("soda.accessKey.onDelete", soda_ending_access_key),
         ("soda.accessKey.adopt", soda_adopted_access_key),
     ]
 }
@@ -180,6 +181,8 @@ struct SodaAndKeystone {
     keystone: KeystoneSimulator,
     /// The stages whose calls go to SODA.
     at_soda: &'static [Stage],
+    /// Whether pairs are made to be revoked one by one.
+    one_by_one: bool,
 }
 
 impl Simulated for SodaAndKeystone {
@@ -196,7 +199,11 @@ impl Simulated for SodaAndKeystone {
     }
 
     fn alive(&self) -> usize {
-        self.keystone.alive()
+        if self.one_by_one {
+            self.keystone.alive()
+        } else {
+            0
+        }
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -212,6 +219,7 @@ impl Simulated for SodaAndKeystone {
 
 const ONLY_READ: &str = "it is only read";
 const ALL_OR_NONE: &str = "SODA deletes all keys of a user or none";
+const LISTED_FIRST: &str = "all keys of the user are listed first, and then deleted at once";
 const EXPIRES: &str = "tokens expire by themselves";
 
 fn dce_token() -> Subject {
@@ -487,7 +495,7 @@ fn soda(
                 "namespaces": {},
                 "soda": {
                     "kinds": ["accessKey"], "projects": [{"id": project}], "roles": ["member", "reader"],
-                    "issueThroughSoda": true, "adopt": true,
+                    "issueThroughSoda": true, "adopt": true, "deleteAll": true,
                 },
             }],
         }),
@@ -501,6 +509,7 @@ fn soda(
         system: Box::new(SodaAndKeystone {
             soda,
             keystone,
+            one_by_one: !at_soda.contains(&Stage::Issue),
             at_soda,
         }),
     }
@@ -524,6 +533,17 @@ fn soda_issued_access_key() -> Subject {
         (Stage::Confirm, Err(ALL_OR_NONE)),
     ];
     let fields = json!({"issueThrough": "Soda"});
+    soda(fields, &[Stage::Issue, Stage::Prove], calls)
+}
+
+fn soda_ending_access_key() -> Subject {
+    let calls = [
+        (Stage::Issue, Ok(testkit::soda::CREATE)),
+        (Stage::Prove, Ok(testkit::soda::READ)),
+        (Stage::Revoke, Err(LISTED_FIRST)),
+        (Stage::Confirm, Err(LISTED_FIRST)),
+    ];
+    let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
     soda(fields, &[Stage::Issue, Stage::Prove], calls)
 }
 

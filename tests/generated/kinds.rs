@@ -68,6 +68,7 @@ fn capabilities(text: &mut String) {
         let deletion = match can.deletion {
             Deletion::ByName => "by its name",
             Deletion::ByItself => "with the credential itself",
+            Deletion::WithAllOthers => "no: with all others of its user",
             Deletion::Never => "–",
         };
         let expiry = match can.expiry {
@@ -89,7 +90,7 @@ fn traits(text: &mut String) {
     text.push_str(
         "\n## What the plan makes of it\n\n\
          - **`revocable`**: there is an overlap and then a revocation, and a deletion waits until nothing is left. Where one can be \
-         deleted by its name.\n\
+         deleted by its name; where it goes with all others of its user, it ends with its request alone.\n\
          - **`parting`**: a deletion does not wait; what is in the Secret is revoked where that can still be read. Where one can be \
          deleted with itself.\n\
          - **`fetched`**: it is read again every `renewal.verifyEvery`, 15 minutes when absent, and published where it is another \

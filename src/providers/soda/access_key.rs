@@ -35,7 +35,7 @@ impl Client {
                     .issue_access_key(turns, &ask.pair, &permission, identity)
                     .await
             }
-            Way::Soda => self
+            Way::Soda { .. } => self
                 .issue_through_soda(turns, ask, &permission, identity)
                 .await
                 .map(Issuance::Issued),

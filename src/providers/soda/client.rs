@@ -1,6 +1,10 @@
 //! Calls to one SODA, with sessions of the Keystone behind it.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use reqwest::{Method, StatusCode, header::HeaderName};
 use serde_json::Value;
@@ -9,6 +13,7 @@ use super::{
     Config,
     answer::{self, Row, unavailable, unexpected},
     config,
+    ending::Announced,
 };
 use crate::{
     api::{Reason, names::is_id},
@@ -32,6 +37,8 @@ pub struct Client {
     /// when it may still appear. Held while one is looked for and made, so that two requests do not
     /// make two.
     pub(super) unsettled: tokio::sync::Mutex<HashMap<String, Unsettled>>,
+    /// What was said to be deleted, by the UID of the request.
+    pub(super) announced: Mutex<HashMap<String, Announced>>,
 }
 
 /// A pair that may appear.
@@ -59,6 +66,7 @@ impl Client {
             keystone: keystone::Client::new(&config.at_keystone(), at_keystone, values, layout)?,
             http: soda,
             unsettled: tokio::sync::Mutex::default(),
+            announced: Mutex::default(),
         })
     }
 

@@ -40,7 +40,10 @@ pub enum Way {
     /// It is issued at Keystone.
     Keystone,
     /// It is issued by SODA, unless there is one.
-    Soda,
+    Soda {
+        /// Whether all credentials of the user are deleted when the request goes.
+        ends_all: bool,
+    },
     /// One that is there already is shared.
     Adopt {
         /// Its access key; absent where there has to be only one.
@@ -125,9 +128,17 @@ pub fn read_ask(spec: &SodaCredential, whole: &CredentialRequestSpec) -> Result<
     }
     let way = match (adopt, asked.issue_through) {
         (true, _) => Way::Adopt { access },
-        (false, Some(IssueThrough::Soda)) => Way::Soda,
+        (false, Some(IssueThrough::Soda)) => Way::Soda {
+            ends_all: asked.on_delete.is_some(),
+        },
         (false, Some(IssueThrough::Keystone) | None) => Way::Keystone,
     };
+    if asked.on_delete.is_some() && !matches!(way, Way::Soda { .. }) {
+        return Err(invalid(
+            ".onDelete",
+            "goes with issueThrough: Soda alone: all other pairs are revoked one by one, or never",
+        ));
+    }
     let as_keystone = KeystoneCredential {
         access_key: Some(KeystoneAccessKey {
             project: asked.project.clone(),
@@ -156,11 +167,16 @@ pub fn may_allow(grant: &SodaGrant, ask: &Ask) -> Result<(), Option<String>> {
     keystone::config::may_allow(&permit::pairs(&unlimited), &ask.pair)?;
     let (allowed, what) = match &ask.way {
         Way::Keystone => return keystone::config::may_allow(&permit::pairs(grant), &ask.pair),
-        Way::Soda => (grant.issue_through_soda, "issueThrough: Soda"),
+        Way::Soda { .. } => (grant.issue_through_soda, "issueThrough: Soda"),
         Way::Adopt { .. } => (grant.adopt, "adopt: true"),
     };
     if allowed != Some(true) {
         return Err(Some(format!("{FIELD}.{what} is not allowed")));
+    }
+    if ask.way == (Way::Soda { ends_all: true }) && grant.delete_all != Some(true) {
+        return Err(Some(format!(
+            "{FIELD}.onDelete: DeleteAllKeysOfUser is not allowed"
+        )));
     }
     if grant.max_lifetime.is_some() {
         return Err(Some(format!(

@@ -68,7 +68,7 @@ impl driver::Ask for Ask {
         }
         let access = match &self.way {
             Way::Adopt { access } => access.as_ref(),
-            Way::Keystone | Way::Soda => None,
+            Way::Keystone | Way::Soda { .. } => None,
         };
         let asked = Asked {
             pair: self.pair.digest(),
@@ -130,7 +130,8 @@ impl driver::Client for Client {
         self.verify_access_key(turns, ask, owner, data).await
     }
 
-    /// At Keystone, where one pair can be revoked. SODA's own `DELETE` destroys all keys of a user.
+    /// At Keystone, where one pair can be revoked. SODA's own `DELETE` destroys all keys of a user: only
+    /// where a request asks for that.
     async fn revoke(
         &self,
         turns: &dyn Turns,
@@ -138,13 +139,16 @@ impl driver::Client for Client {
         ask: Option<&Ask>,
         holder: &Holder<'_>,
     ) -> Result<Revocation, Failure> {
-        if kind != Kind::SodaAccessKey {
-            return Err(crossed());
-        }
         let project = ask.map(|ask| &ask.pair.project);
-        self.keystone
-            .revoke_access_key(turns, holder, project)
-            .await
+        match kind {
+            Kind::SodaAccessKey => {
+                self.keystone
+                    .revoke_access_key(turns, holder, project)
+                    .await
+            }
+            Kind::SodaEndingAccessKey => self.end_all(turns, ask, holder).await,
+            _ => Err(crossed()),
+        }
     }
 
     async fn confirm(
@@ -154,12 +158,15 @@ impl driver::Client for Client {
         ask: Option<&Ask>,
         holder: &Holder<'_>,
     ) -> Result<(), Failure> {
-        if kind != Kind::SodaAccessKey {
-            return Err(crossed());
-        }
         let project = ask.map(|ask| &ask.pair.project);
-        self.keystone
-            .confirm_access_key(turns, holder, project)
-            .await
+        match kind {
+            Kind::SodaAccessKey => {
+                self.keystone
+                    .confirm_access_key(turns, holder, project)
+                    .await
+            }
+            Kind::SodaEndingAccessKey => self.confirm_end(turns, ask, holder).await,
+            _ => Err(crossed()),
+        }
     }
 }

@@ -117,6 +117,19 @@ fn requests() -> Vec<Row> {
             ],
         ),
         row(
+            "an end of all for what is revoked alone",
+            asking(json!({"onDelete": "DeleteAllKeysOfUser"})),
+            &[
+                "spec.soda.accessKey.onDelete: ",
+                "goes with issueThrough: Soda alone",
+            ],
+        ),
+        row(
+            "no such end",
+            asking(json!({"issueThrough": "Soda", "onDelete": "Revoke"})),
+            &["spec.soda.accessKey.onDelete: ", "DeleteAllKeysOfUser"],
+        ),
+        row(
             "an access key that is a query",
             asking(json!({"adopt": true, "accessKeyID": "AK1&user_id=x"})),
             &["spec.soda.accessKey.accessKeyID: ", "must be an id"],
@@ -229,7 +242,7 @@ async fn a_bad_object_for_soda_is_refused_with_the_field_and_the_way_out() {
 async fn good_objects_for_soda_come_back_as_they_were_sent() {
     let adopt = asking(json!({"adopt": true, "accessKeyID": "l4ayVHYQ4TKFTLPW"}));
     let through = asking(json!({"issueThrough": "Soda", "adopt": false}));
-    let through = without(through, "spec/soda/accessKey/adopt");
+    let ending = asking(json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"}));
     let named = with(
         request(),
         "spec/soda/accessKey/project",
@@ -246,7 +259,16 @@ async fn good_objects_for_soda_come_back_as_they_were_sent() {
     );
     come_back_unchanged(
         "accepted-soda",
-        vec![request(), adopt, through, named, provider(), local(), plain],
+        vec![
+            request(),
+            adopt,
+            through,
+            ending,
+            named,
+            provider(),
+            local(),
+            plain,
+        ],
     )
     .await;
 }
@@ -278,6 +300,17 @@ async fn how_a_pair_of_soda_is_had_cannot_be_changed() {
             "issued from now on",
             request(),
             &["spec.soda.accessKey.adopt: ", another],
+        )],
+    )
+    .await;
+    let ending = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
+    are_refused(
+        "changes-soda-ending",
+        asking(json!({"issueThrough": "Soda"})),
+        vec![row(
+            "an end of all from now on",
+            asking(ending),
+            &["spec.soda.accessKey.onDelete: ", another],
         )],
     )
     .await;

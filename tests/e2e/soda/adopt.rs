@@ -101,7 +101,7 @@ async fn ways_that_no_grant_opens_are_refused_before_anybody_is_asked() {
     let narrow = |field: &str, value: Value| {
         let mut provider = rig.provider();
         let grant = &mut provider["spec"]["allow"][0]["soda"];
-        for way in ["issueThroughSoda", "adopt"] {
+        for way in ["issueThroughSoda", "adopt", "deleteAll"] {
             grant.as_object_mut().unwrap().remove(way);
         }
         grant[field] = value;

@@ -101,8 +101,7 @@ async fn whatever_soda_says_the_last_good_secret_stays_until_it_shows_the_new_pa
         rig.provider_says("True", "LoginWorks").await;
         mend(&rig);
         // What needs people is tried again after half a minute; somebody who has mended it says so.
-        rig.write_login(&[&rig.soda.url(), rig.keystone.wire.url(), &value])
-            .await;
+        rig.touch_login(&value).await;
         rig.rotated("it", &value).await;
         let after = rig.keystone.pair("it").await;
         assert_ne!(after, before, "{what}");

@@ -1,9 +1,10 @@
 //! Stories of SODA: a simulator of it, in front of a real Keystone or of a simulated one. In none of them
-//! is its `DELETE` called, which destroys all credentials of a user.
+//! is its `DELETE` called, which destroys all credentials of a user, but in the one that is about that.
 
 mod adopt;
 mod answers;
 mod clients;
+mod ending;
 mod life;
 mod reach;
 mod through;
@@ -77,6 +78,12 @@ impl Rig {
             .await;
     }
 
+    /// Changes the login Secret, and nothing that matters in it; `word` was not used before.
+    pub async fn touch_login(&self, word: &str) {
+        self.write_login(&[&self.soda.url(), self.keystone.wire.url(), word])
+            .await;
+    }
+
     /// The provider's name.
     pub fn name(&self) -> String {
         format!("{}-soda", self.stage().team)
@@ -101,7 +108,7 @@ impl Rig {
                         "kinds": ["accessKey"],
                         "projects": [{"name": format!("{}*", self.keystone.project), "domainID": DOMAIN}],
                         "roles": ["member", "reader"],
-                        "issueThroughSoda": true, "adopt": true,
+                        "issueThroughSoda": true, "adopt": true, "deleteAll": true,
                     },
                 }],
                 "budget": {"requestsPerSecond": 1000, "concurrency": 8},
@@ -190,7 +197,12 @@ impl Rig {
     /// What every story ends with: nothing secret is anywhere but in Secrets, and nothing was destroyed
     /// that was not the request's own.
     pub async fn finish(self) {
-        assert_eq!(self.soda.delete_calls(), 0, "SODA's DELETE was called");
+        self.finish_after(0).await;
+    }
+
+    /// The same, where SODA's `DELETE` was to be called so often.
+    pub async fn finish_after(self, deletions: u64) {
+        assert_eq!(self.soda.delete_calls(), deletions, "SODA's DELETE");
         let Rig { mut keystone, soda } = self;
         let secrets = soda.secret_values();
         keystone.stage.more_secret_values.extend(secrets);

@@ -48,7 +48,17 @@ fn each_way_has_to_be_opened_and_a_limited_life_shuts_those_without_an_end() {
             Some("adopt: true is not allowed"),
         ),
         (both.clone(), json!({"adopt": true}), None),
-        (both, json!({"issueThrough": "Soda"}), None),
+        (both.clone(), json!({"issueThrough": "Soda"}), None),
+        (
+            both,
+            json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"}),
+            Some("onDelete: DeleteAllKeysOfUser is not allowed"),
+        ),
+        (
+            json!({"issueThroughSoda": true, "deleteAll": true}),
+            json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"}),
+            None,
+        ),
         (
             limited.clone(),
             json!({"adopt": true}),

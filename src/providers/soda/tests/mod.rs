@@ -200,7 +200,14 @@ fn a_request_has_one_of_three_ways() {
         (json!({}), Way::Keystone),
         (json!({"issueThrough": "Keystone"}), Way::Keystone),
         (json!({"adopt": false}), Way::Keystone),
-        (json!({"issueThrough": "Soda"}), Way::Soda),
+        (
+            json!({"issueThrough": "Soda"}),
+            Way::Soda { ends_all: false },
+        ),
+        (
+            json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"}),
+            Way::Soda { ends_all: true },
+        ),
         (json!({"adopt": true}), Way::Adopt { access: None }),
         (
             json!({"adopt": true, "accessKeyID": "AK1"}),
@@ -225,6 +232,10 @@ fn a_request_has_one_of_three_ways() {
         (
             json!({"adopt": true, "accessKeyID": "a/../b"}),
             "spec.soda.accessKey.accessKeyID",
+        ),
+        (
+            json!({"onDelete": "DeleteAllKeysOfUser"}),
+            "spec.soda.accessKey.onDelete",
         ),
         (
             json!({"project": {"id": "a/b"}}),

@@ -1,0 +1,118 @@
+//! The end of a pair by SODA's `DELETE`: only where a request asks for it and a grant allows it, after it
+//! was said what goes, once.
+
+use testkit::{server::Fault, soda::KEYSTONE_DELETE};
+
+use super::*;
+use crate::stage::message_of;
+
+/// Waits until a request that is being deleted says why it stays; returns the words.
+async fn stays(rig: &Rig, name: &str, reason: &str) -> String {
+    let stays =
+        |request: &CredentialRequest| status_of(request, "RevocationFailing") == ("True", reason);
+    let request = rig.stage().until(name, reason, stays).await;
+    message_of(&request, "RevocationFailing").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_so_before() {
+    let mut rig = Rig::new("soda-ending").await;
+    rig.keystone.stage.start().await;
+    let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
+    let ungranted = |rig: &Rig| {
+        let mut provider = rig.provider();
+        provider["spec"]["allow"][0]["soda"]["deleteAll"] = json!(false);
+        provider
+    };
+    rig.stage().apply(&ungranted(&rig)).await;
+    let mut request = rig.request("it", fields.clone());
+    request["spec"]["renewal"] = json!({"overlap": "100ms"});
+    rig.stage().apply(&request).await;
+    let words = rig.not_ready("it", "NotAllowed").await;
+    assert!(words.contains("onDelete"), "{words}");
+    rig.stage().apply(&rig.provider()).await;
+    rig.stage().ready("it").await;
+    let pair = rig.keystone.pair("it").await;
+
+    // What else the user has: another project's pair, and something that is no pair.
+    let admin = rig.keystone.admin();
+    let user = &rig.keystone.user.id;
+    let elsewhere = format!("{}-elsewhere", rig.keystone.project);
+    let elsewhere = rig.keystone.cloud.create_project(&elsewhere).await;
+    admin
+        .create_credential(user, &elsewhere, "AKELSEWHERE", "the-secret-elsewhere")
+        .await
+        .unwrap();
+    let blob = json!({"ca": "x"}).to_string();
+    admin
+        .create_credential_of(user, "cert", &blob)
+        .await
+        .unwrap();
+
+    // Nothing else than its own deletion ends it.
+    for value in ["1", "2"] {
+        rig.rotate("it", value).await;
+        rig.rotated("it", value).await;
+    }
+    assert_eq!(rig.keystone.pair("it").await, pair);
+    assert_eq!(rig.keystone.pairs().await.len(), 2);
+    rig.ready("kept", fields).await;
+    assert_eq!(rig.soda.delete_calls(), 0);
+
+    // Somebody reads what will happen, and gives up the pair instead.
+    rig.keystone.delete("kept").await;
+    let words = stays(&rig, "kept", "DestroysMore").await;
+    for part in ["These 3 go", "ec2 AKELSE…", "cert ", &pair.0[..6]] {
+        assert!(words.contains(part), "{words}");
+    }
+    rig.stage()
+        .annotate("kept", "credential-operator.dev/abandon", "all")
+        .await;
+    rig.keystone.gone("kept").await;
+
+    // A grant that is withdrawn meanwhile keeps it from happening.
+    rig.stage().apply(&ungranted(&rig)).await;
+    rig.keystone.delete("it").await;
+    let words = stays(&rig, "it", "NotAllowed").await;
+    assert!(words.contains("abandon"), "{words}");
+    assert_eq!(rig.soda.delete_calls(), 0);
+    assert!(rig.keystone.accepts(&pair).await);
+    // Keystone refuses one deletion, of which SODA says nothing: the rest is gone, and is listed anew.
+    let refused = Fault::status(403, "application/json", "{}");
+    rig.soda
+        .keystone_faults()
+        .push_n(KEYSTONE_DELETE, refused, 3);
+    rig.stage().apply(&rig.provider()).await;
+    // It is tried again by itself after a while; somebody who has mended it need not wait.
+    rig.touch_login("granted").await;
+    let mark = rig.keystone.wire.mark();
+    stays(&rig, "it", "DestroysMore").await;
+    let called = |times: u64| {
+        let rig = &rig;
+        async move {
+            eventually(SOON, || async {
+                anyhow::ensure!(rig.soda.delete_calls() >= times);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        }
+    };
+    called(1).await;
+    let calls = rig.keystone.wire.since(mark);
+    let listed = calls.iter().filter(|call| call.path == "/v3/credentials");
+    // After one, two, four and eight seconds more: ten are not over before the last one.
+    assert!(listed.count() >= 5, "it was not said for long enough");
+    let words = stays(&rig, "it", "Forbidden").await;
+    assert!(words.contains("still there"), "{words}");
+    assert!(rig.keystone.accepts(&pair).await, "nothing was deleted");
+    rig.touch_login("mended").await;
+    rig.keystone.gone("it").await;
+    assert!(!rig.keystone.accepts(&pair).await);
+    assert!(rig.keystone.pairs().await.is_empty());
+    let deletions = rig.soda.deletions();
+    let vanished: Vec<_> = deletions.iter().map(|one| one.vanished.len()).collect();
+    assert_eq!(vanished, [0, 3], "each was said before");
+    rig.stage().told(2, "These 3 go").await;
+    rig.finish_after(2).await;
+}
