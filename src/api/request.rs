@@ -174,6 +174,9 @@ pub struct CredentialRequestStatus {
     /// provider, which destroys the one before; absent when that is done. Each value is tried once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regeneration: Option<RegenerationRecord>,
+    /// Digests of the last values for which that was done, or tried: none of them is used again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used_rotations: Vec<String>,
     /// The last attempt, when it failed. Survives a restart of the operator, so that nothing is
     /// tried more often because of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +217,8 @@ pub struct CredentialRecord {
 pub struct RegenerationRecord {
     /// The value of the annotation.
     pub value: String,
+    /// When it was written down.
+    pub announced_at: Timestamp,
     /// Why it was not carried out and will not be; absent until that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,

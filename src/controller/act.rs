@@ -8,7 +8,7 @@ use super::{
     finalizer,
     memory::{Came, Purpose},
     observe::Pass,
-    record::announce,
+    record,
     write::{publish, repair},
 };
 use crate::{
@@ -24,7 +24,9 @@ use crate::{
 /// When the API server failed or somebody else wrote in between. What a provider does wrong is no
 /// error but something that was observed.
 pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
-    if !pass.context.leadership.may_act() {
+    // What nobody else has is written by whoever has it; that the Secret is what was seen is fence enough.
+    let only_copy = pass.seen.in_hand.as_ref().is_some_and(|it| it.regenerated);
+    if !pass.context.leadership.may_act() && !(only_copy && step == Step::Publish) {
         return Err(PassError::NotLeading);
     }
     match step {
@@ -32,13 +34,13 @@ pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
         Step::AddFinalizer => finalizer::add(pass).await?,
         Step::HoldProvider => hold_provider(pass),
         Step::Issue(serial, urgency) => issue(pass, serial, urgency).await,
-        Step::Announce => announce(pass).await?,
+        Step::Announce(urgency) => announce(pass, urgency).await?,
         Step::Regenerate(serial, urgency) => regenerate(pass, serial, urgency).await,
         Step::Verify(urgency) => verify(pass, urgency).await,
         Step::Publish => publish(pass).await?,
         Step::Repair => repair(pass).await?,
         Step::Discard => discard(pass),
-        Step::Prove(urgency) => prove(pass, urgency).await,
+        Step::Prove(urgency) => prove(pass, urgency).await?,
         Step::Revoke(serial, urgency) => revoke(pass, serial, urgency).await,
         Step::Confirm(serial, urgency) => confirm(pass, serial, urgency).await,
         Step::RemoveFinalizer { given_up } => finalizer::remove(pass, given_up).await?,
@@ -101,6 +103,20 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     .await;
 }
 
+/// Writes down that a key is to be made anew, once nothing keeps that from being done at once.
+async fn announce(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
+    let marked = pass.secret.as_ref().and_then(|secret| secret.immutable) == Some(true);
+    if let (true, Target::Ours(published)) = (marked, &pass.seen.target) {
+        // It could not be published.
+        pass.seen.target = Target::Immutable(published.clone());
+        return Ok(());
+    }
+    if permitted(pass, urgency) {
+        record::announce(pass).await?;
+    }
+    Ok(())
+}
+
 /// Has a key made anew. From here on the provider may have been told, whatever comes back.
 async fn regenerate(pass: &mut Pass, serial: u64, urgency: Urgency) {
     let Some((connection, ask, permission)) = means(pass) else {
@@ -117,6 +133,7 @@ async fn regenerate(pass: &mut Pass, serial: u64, urgency: Urgency) {
     };
     let (purpose, in_a_panic) = (purpose(), purpose());
     pass.seen.announced = None;
+    pass.seen.announced_now = false;
     pass.remember();
     let lost = move |failure| {
         let not = NotRegenerated {
@@ -172,19 +189,21 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
 }
 
 /// Proves what is published, as it was read a moment ago.
-async fn prove(pass: &mut Pass, urgency: Urgency) {
+async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
     let (Some(connection), Some(ask)) = (pass.connection.clone(), pass.ask.clone()) else {
-        return;
+        return Ok(());
     };
     let (Some(known), Some(secret)) = (&pass.known, &pass.secret) else {
-        return;
+        // It was written in this pass, and not read.
+        pass.look().await?;
+        return Ok(());
     };
     let serial = known.credential.serial;
     let owner = known.credential.owner.clone();
     let keys = known.keys.iter().map(String::as_str);
     let data = SecretData::select(secret.data.as_ref(), keys);
     if !permitted(pass, urgency) {
-        return;
+        return Ok(());
     }
     let lost = move |failure| Came::Probed(serial, Err(failure));
     call(pass, "verify", lost, async move |turns| {
@@ -192,6 +211,7 @@ async fn prove(pass: &mut Pass, urgency: Urgency) {
         Came::Probed(serial, connection.verify(&*turns, &ask, owner, &data).await)
     })
     .await;
+    Ok(())
 }
 
 /// Whom a credential belonged to at the provider, as far as anybody has written that down.

@@ -14,6 +14,7 @@ use crate::{
     api::{Reason, reference::ProviderKind},
     plan::{Access, Gate, Refusal},
     providers::{Ask, Connection, Permission, System},
+    secret::Owner,
 };
 
 /// Whether and how the provider may be asked for a credential.
@@ -21,6 +22,8 @@ pub(super) struct Admission {
     pub(super) gate: Gate,
     pub(super) connection: Option<Arc<Connection>>,
     pub(super) permission: Option<Permission>,
+    /// Whether the request's Secret is the one that the provider logs in with.
+    pub(super) is_login: bool,
 }
 
 impl From<Gate> for Admission {
@@ -29,6 +32,7 @@ impl From<Gate> for Admission {
             gate,
             connection: None,
             permission: None,
+            is_login: false,
         }
     }
 }
@@ -51,7 +55,7 @@ pub(super) fn gate(
     provider: &ProviderKey,
     link: Option<&Link>,
     ask: Option<&Ask>,
-    secret_name: &str,
+    owner: &Owner,
     was_served: bool,
 ) -> Admission {
     let Some(link) = link else {
@@ -66,7 +70,7 @@ pub(super) fn gate(
         // and is told what is wrong with it.
         return Gate::Refused(not_allowed(key, provider)).into();
     }
-    let mut permission = None;
+    let (mut permission, mut is_login) = (None, false);
     if let (Ok(spec), Some(ask)) = (&declared.spec, ask) {
         let Some(labels) = context.namespaces.labels(&key.namespace) else {
             // The namespace is as new as the request; its event wakes the request.
@@ -80,10 +84,12 @@ pub(super) fn gate(
             if let Err(refusal) = system.offers(ask) {
                 return Gate::Refused(refusal).into();
             }
+            let lies_in = reach.login.namespace.or_else(|| provider.namespace.clone());
+            is_login =
+                lies_in.as_ref() == Some(&key.namespace) && reach.login.name == owner.secret_name;
             if let Some(permission) = &mut permission {
-                let lies_in = reach.login.namespace.or_else(|| provider.namespace.clone());
-                permission.renews_login =
-                    lies_in.as_ref() == Some(&key.namespace) && reach.login.name == secret_name;
+                // A Secret that goes with its request would take the login along.
+                permission.renews_login = is_login && owner.retain;
             }
         }
     }
@@ -106,6 +112,7 @@ pub(super) fn gate(
         gate,
         connection,
         permission,
+        is_login,
     }
 }
 

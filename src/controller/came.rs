@@ -49,6 +49,7 @@ impl Pass {
                     credential,
                     data: issued.data,
                     proof: Proof::Missing,
+                    regenerated: false,
                 });
             }
             Came::Issued(Err(failure), purpose) => {
@@ -68,6 +69,7 @@ impl Pass {
                     credential,
                     data: made.issued.data,
                     proof: made.proof,
+                    regenerated: true,
                 });
             }
             Came::Regenerated(Err(not), purpose) => self.not_regenerated(not, purpose.rotation),
@@ -117,8 +119,8 @@ impl Pass {
                 self.fail(not.failure);
             }
             Told::Refused => {
-                self.context.metrics.failure(Reason::NotRegenerated);
-                self.seen.fail_to_regenerate(message);
+                self.context.metrics.failure(not.failure.reason);
+                self.seen.fail_to_regenerate(not.failure.reason, message);
             }
             Told::Perhaps => {
                 tracing::warn!(request = %self.key, reason = %not.failure.reason, "whether the provider has made a key anew is not known; it is read");
@@ -166,6 +168,7 @@ impl Pass {
             }
         }
         self.seen.probe.at = Some(clock::now());
+        self.seen.done.proven = true;
         match result {
             Ok(Proof::Refused) => {
                 tracing::warn!(request = %self.key, serial, "the provider does not know the published credential any more");
@@ -173,7 +176,7 @@ impl Pass {
             }
             Ok(_) => {
                 self.seen.probe.refused = None;
-                self.seen.unchanged();
+                self.seen.unchanged(clock::now());
             }
             Err(failure) => {
                 tracing::info!(request = %self.key, reason = %failure.reason, "the published credential could not be proven");

@@ -56,6 +56,7 @@ pub(super) fn facts(
             .map(|time| time.0),
         // Known to the caller.
         namespace_deleting: false,
+        is_login: false,
         finalizer: request
             .finalizers()
             .iter()
@@ -93,6 +94,7 @@ pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
         rotated: status.rotated,
         revoked_retiring: status.revoked_retiring,
         regeneration: status.regeneration,
+        used_rotations: status.used_rotations,
         failure: status.failure,
         revocation_failure: status.revocation_failure,
     }

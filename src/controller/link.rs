@@ -245,6 +245,19 @@ impl Link {
         lock(&self.state).hold
     }
 
+    /// Whether it reads a Secret.
+    pub fn reads(&self, secret: &SecretKey) -> bool {
+        lock(&self.state).secrets.contains_key(secret)
+    }
+
+    /// Notes that the operator has written a Secret that the provider reads. From here on nothing is
+    /// called with what the Secret held before: the provider's next pass reads what it holds now.
+    pub fn follow(&self) {
+        let mut state = lock(&self.state);
+        state.stale = true;
+        state.settled = None;
+    }
+
     /// Notes that something that the provider depends on has changed.
     pub fn changed(&self) {
         lock(&self.state).stale = true;

@@ -92,13 +92,14 @@ impl Pass {
             gate,
             connection,
             permission,
+            is_login,
         } = gate(
             context,
             &key,
             &provider,
             link.as_deref(),
             ask.as_ref().ok(),
-            &owner.secret_name,
+            &owner,
             was_served,
         );
         let (access, revoking) = match &link {
@@ -112,6 +113,7 @@ impl Pass {
         };
         let mut facts = facts(&request, &uid, &ask, kind);
         facts.namespace_deleting = context.namespaces.is_going(&key.namespace);
+        facts.is_login = is_login;
         let recorded = recorded(&request);
         let seen = Observed {
             request: facts,
@@ -129,6 +131,7 @@ impl Pass {
             stuck: BTreeSet::new(),
             leftovers: BTreeSet::new(),
             announced: None,
+            announced_now: false,
             revocations: BTreeMap::new(),
             probe: Probe::default(),
             give_up_after: SignedDuration::try_from(context.settings.give_up_after)

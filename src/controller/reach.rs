@@ -23,6 +23,7 @@ use crate::{
         guard::Guard,
         http::{HttpClient, HttpSettings},
     },
+    secret::held_id,
 };
 
 /// The longest value of a login Secret that is looked at.
@@ -309,6 +310,7 @@ fn login(
     }
     let data = secret.data.as_ref();
     let mut values = LoginValues::default();
+    values.id = held_id(secret);
     for wanted in system.login_keys() {
         let Some(value) = data.and_then(|data| data.get(&wanted.key)) else {
             if wanted.required {

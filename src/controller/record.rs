@@ -28,7 +28,7 @@ use crate::{
         request::RegenerationRecord,
     },
     clock,
-    plan::{Decision, backoff, conditions, ledger, report, schedule},
+    plan::{Decision, backoff, conditions, ledger, regeneration, report, schedule},
 };
 
 /// Writes down where a pass came to, by what was decided `now`.
@@ -87,17 +87,27 @@ pub async fn announce(pass: &mut Pass) -> Result<(), PassError> {
         return Ok(());
     };
     let record = RegenerationRecord {
-        value: value.clone(),
+        value,
+        announced_at: clock::now(),
         reason: None,
         message: None,
     };
     let mut status = pass.request.status.clone().unwrap_or_default();
-    status.regeneration = Some(record);
+    status.used_rotations =
+        regeneration::with_used(std::mem::take(&mut status.used_rotations), &record.value);
+    // Written anew it is a change in any case, so that a request which has changed since is noticed.
+    let again = status
+        .regeneration
+        .replace(record.clone())
+        .is_some_and(|before| before.value == record.value);
     let written = write(&pass.context, &pass.key, &pass.request, &status).await?;
     // Where it is gone, nobody wants a new key.
     pass.request = written.ok_or(PassError::Conflict)?;
-    pass.seen.announce(value);
+    pass.seen.announce(record);
     pass.remember();
+    if again {
+        return Ok(());
+    }
     let note = report::Note {
         warning: false,
         reason: "Regenerating",

@@ -7,11 +7,11 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::{error::PassError, observe::Pass};
+use super::{error::PassError, key::SecretKey, observe::Pass};
 use crate::{
     api::{FIELD_MANAGER, Reason},
     clock,
-    plan::{Credential, Damage, Proof, Published, Target},
+    plan::{Access, Credential, Damage, Gate, Proof, Published, Target},
     providers::http::failed,
     secret::{self, SecretData, Write},
 };
@@ -63,7 +63,24 @@ pub(super) async fn publish(pass: &mut Pass) -> Result<(), PassError> {
         .published(&pass.provider.to_string(), clock::now());
     pass.seen.publish(published);
     pass.remember();
+    have_login_follow(pass);
     Ok(())
+}
+
+/// Where the provider itself logs in with what was just published, the old one is left alone until a login
+/// with the new one has worked.
+fn have_login_follow(pass: &mut Pass) {
+    let secret = SecretKey {
+        namespace: pass.key.namespace.clone(),
+        name: pass.owner.secret_name.clone(),
+    };
+    let Some(link) = pass.link.as_ref().filter(|link| link.reads(&secret)) else {
+        return;
+    };
+    link.follow();
+    pass.context.wakes.provider(&pass.provider);
+    pass.seen.gate = Gate::Checking;
+    pass.seen.access = Access::Checking;
 }
 
 /// The digest of what the provider adds to each Secret now.

@@ -108,10 +108,15 @@ fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
     let published = seen.published()?;
     match published.damage {
         Damage::None => None,
-        Damage::Repairable if !schedule::is_expired(published.expires_at, now) => Some(Finding {
-            reason: Why::Damaged,
-            remedy: Remedy::Repair,
-        }),
+        // Whoever corrects the login by hand must not find it undone.
+        Damage::Repairable
+            if !schedule::is_expired(published.expires_at, now) && !seen.request.is_login =>
+        {
+            Some(Finding {
+                reason: Why::Damaged,
+                remedy: Remedy::Repair,
+            })
+        }
         Damage::Repairable | Damage::Lost => replace(Why::Damaged),
     }
 }
@@ -137,7 +142,7 @@ pub(super) fn leaked(seen: &Observed, _: Timestamp) -> Option<Finding> {
     replace(Why::Leaked)
 }
 
-fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
+fn asked_to_rotate(seen: &Observed, now: Timestamp) -> Option<Finding> {
     let asked = seen.request.rotate.as_ref()?;
     seen.published()?;
     (seen.rotated() != Some(asked)).then_some(())?;
@@ -147,8 +152,8 @@ fn asked_to_rotate(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let remedy = match regeneration::stage(seen) {
         Stage::New | Stage::Announced => Remedy::Regenerate,
         // Whether there is another key by now shows when it is read.
-        Stage::Told => Remedy::Prove,
-        Stage::Failed => return None,
+        Stage::Told if regeneration::read_at(seen)? <= now => Remedy::Prove,
+        Stage::Told | Stage::Failed | Stage::Spent => return None,
     };
     Some(Finding {
         reason: Why::AskedToRotate,
@@ -177,6 +182,8 @@ fn aged(seen: &Observed, now: Timestamp) -> Option<Finding> {
 }
 
 fn unproven(seen: &Observed, now: Timestamp) -> Option<Finding> {
+    // What this pass has published or proven is good for this pass, however long that took.
+    (!seen.done.published && !seen.done.proven).then_some(())?;
     let due = schedule::verify_at(seen, seen.published()?)?;
     (due <= now).then_some(Finding {
         reason: Why::Unproven,

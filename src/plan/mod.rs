@@ -61,7 +61,7 @@ pub enum Step {
     /// Ask the provider for the credential with this serial.
     Issue(u64, Urgency),
     /// Write down that the provider is about to be told to make a key anew, which destroys the one before.
-    Announce,
+    Announce(Urgency),
     /// Tell it; the new key gets this serial.
     Regenerate(u64, Urgency),
     /// Prove at the provider that the credential in hand works.
@@ -145,6 +145,9 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     if seen.request.deleting.is_some() {
         return farewell::plan(seen, now);
     }
+    if let Some(decision) = regeneration::only_copy(seen, now) {
+        return decision;
+    }
     match next_for_the_secret(seen, now) {
         Decision::Do(step) => Decision::Do(step),
         // Where nothing has to be done for the Secret, or nothing can be, what was replaced before
@@ -200,10 +203,7 @@ fn after_issue(
     now: Timestamp,
 ) -> Decision {
     // Another run has published already what this one was issued for.
-    let in_vain = |finding: &Finding| {
-        finding.remedy != Remedy::Replace && finding.reason != checks::Why::AskedToRotate
-    };
-    let superseded = finding.is_none_or(in_vain)
+    let superseded = finding.is_none_or(|finding| finding.remedy != Remedy::Replace)
         || seen
             .published()
             .is_some_and(|published| published.serial >= in_hand.credential.serial);
@@ -287,7 +287,8 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
     let unheard = (waits && unsure)
         .then(|| now.checked_add(schedule::LONG_CHECK).ok())
         .flatten();
-    let later = [expiry, retire::next(seen, now), proof, unheard]
+    let reading = regeneration::read_at(seen);
+    let later = [expiry, retire::next(seen, now), proof, unheard, reading]
         .into_iter()
         .flatten()
         .filter(|at| *at > now);
@@ -334,7 +335,7 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
             Decision::Do(match regeneration::stage(seen) {
                 // What is published may stand for it already.
                 _ if !seen.looked => Step::Look,
-                regeneration::Stage::New => Step::Announce,
+                regeneration::Stage::New => Step::Announce(urgency(seen, now)),
                 _ => Step::Regenerate(seen.next_serial(), urgency(seen, now)),
             })
         }
@@ -437,6 +438,8 @@ pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
             && seen.probe.refused != Some(published.serial)
             && !ledger::is_settled(seen, published.serial)
             && !ledger::is_rolled_back(seen)
+            // The one that works is not published yet.
+            && !seen.in_hand.as_ref().is_some_and(|it| it.regenerated)
     })
 }
 

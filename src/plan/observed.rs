@@ -48,6 +48,8 @@ pub struct Observed {
     /// The value of the annotation `rotate` that this run has written down to have a key made anew for,
     /// as long as it has not told the provider.
     pub announced: Option<String>,
+    /// Whether it was written down in this pass.
+    pub announced_now: bool,
     /// What became of revocations.
     pub revocations: BTreeMap<u64, Revocation>,
     /// The last proof of the published credential.
@@ -70,6 +72,8 @@ pub struct Done {
     pub published: bool,
     /// The Secret was repaired.
     pub repaired: bool,
+    /// The published credential was asked about, and there was an answer or nothing to be said.
+    pub proven: bool,
 }
 
 /// What a request says, checked.
@@ -97,6 +101,8 @@ pub struct Request {
     pub abandon: BTreeSet<String>,
     /// 0 to 999, derived from the request's UID: moves its times away from those of others.
     pub spread: u32,
+    /// Whether its Secret is the one that its provider logs in with.
+    pub is_login: bool,
     /// `spec.suspend`.
     pub suspended: bool,
     /// What it asks for, or which field is wrong.
@@ -304,6 +310,8 @@ pub struct Recorded {
     pub revoked_retiring: Option<String>,
     /// What is written down of having a key made anew.
     pub regeneration: Option<RegenerationRecord>,
+    /// Digests of the values that were used for that.
+    pub used_rotations: Vec<String>,
     /// The last attempt, when it failed.
     pub failure: Option<FailureRecord>,
     /// The last attempt to revoke, when it failed.
@@ -332,6 +340,8 @@ pub struct InHand {
     pub data: SecretData,
     /// Whether it was proven.
     pub proof: Proof,
+    /// Whether the provider has made it in the place of the one that is published, which is dead.
+    pub regenerated: bool,
 }
 
 /// Whether a credential was proven at the provider.
@@ -425,11 +435,19 @@ impl Observed {
             .map_or("", |wanted| wanted.digest.as_str());
         let asked = [&self.request.rotate, &self.request.revoke_retiring];
         let [rotate, leak] = asked.map(|value| value.as_deref().unwrap_or(""));
-        if leak.is_empty() {
-            format!("{digest}/{provider}/{rotate}")
-        } else {
-            format!("{digest}/{provider}/{rotate}/{leak}")
+        let regenerate = self
+            .request
+            .spec
+            .as_ref()
+            .is_ok_and(|wanted| wanted.regenerate);
+        let mut inputs = format!("{digest}/{provider}/{rotate}");
+        for more in [leak, if regenerate { "regenerate" } else { "" }] {
+            if !more.is_empty() {
+                inputs.push('/');
+                inputs.push_str(more);
+            }
         }
+        inputs
     }
 
     /// Notes a failed attempt: one more in a row, or the first with these inputs.

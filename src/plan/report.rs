@@ -60,9 +60,10 @@ pub fn report(
         let highest = status.credentials.iter().map(|record| record.serial).max();
         seen.request.traits.revocable && *last > highest.unwrap_or(0)
     });
-    status.rotated = seen.rotated().cloned();
+    status.rotated = regeneration::acknowledged(seen);
     status.revoked_retiring = seen.leaked().cloned();
     status.regeneration = regeneration::record(seen);
+    status.used_rotations = regeneration::used(seen);
     status.failure = match decision {
         Decision::Wait(Wait {
             reason: WaitReason::Rest | WaitReason::Revocation,

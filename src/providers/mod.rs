@@ -69,17 +69,21 @@ pub struct LoginKey {
 
 /// The values of a login Secret, by their keys.
 #[derive(Default)]
-pub struct LoginValues(BTreeMap<String, SecretString>);
+pub struct LoginValues {
+    values: BTreeMap<String, SecretString>,
+    /// The provider's id of the login, where the operator itself has put it into the Secret.
+    pub id: Option<String>,
+}
 
 impl LoginValues {
     /// Notes a value.
     pub fn insert(&mut self, key: String, value: SecretString) {
-        self.0.insert(key, value);
+        self.values.insert(key, value);
     }
 
     /// A value.
     pub fn get(&self, key: &str) -> Option<&SecretString> {
-        self.0.get(key)
+        self.values.get(key)
     }
 
     /// A value, or an empty one.
@@ -89,7 +93,7 @@ impl LoginValues {
 
     /// Whether a value stands in a text.
     pub fn appear_in(&self, text: &str) -> bool {
-        self.0.values().any(|value| {
+        self.values.values().any(|value| {
             let value = value.expose_secret();
             value.len() >= 8 && text.contains(value)
         })
@@ -140,15 +144,18 @@ pub struct Permission {
     pub grants: Vec<Grant>,
     /// What a request is told that none of them is about.
     pub refusal: Refusal,
-    /// Whether the request's Secret is the one that the provider logs in with: then it follows when the
-    /// login's own credential changes.
+    /// Whether the request's Secret is the one that the provider logs in with, and stays when the request
+    /// goes: then the login follows when its own credential changes.
     pub renews_login: bool,
 }
 
 impl Permission {
-    /// A digest of the grants.
+    /// A digest of what is permitted.
     pub fn digest(&self) -> String {
-        let text = serde_json::to_string(&self.grants).unwrap_or_default();
+        let mut text = serde_json::to_string(&self.grants).unwrap_or_default();
+        if self.renews_login {
+            text.push_str("renews the login");
+        }
         Sha256::digest(text)
             .iter()
             .take(4)
@@ -183,7 +190,7 @@ pub struct Issued {
 pub struct Regenerated {
     /// The new key.
     pub issued: Issued,
-    /// Whether it was proven already. One that the operator logs in with has to be: nothing else is let in.
+    /// Whether it could be proven. It is published all the same: nothing else works any more.
     pub proof: Proof,
 }
 

@@ -8,7 +8,7 @@ mod read;
 mod write;
 
 pub use data::SecretData;
-pub use read::{Known, classify};
+pub use read::{Known, classify, held_id};
 pub use write::{Write, adopt, create, publish, repair};
 
 use crate::api::annotations;

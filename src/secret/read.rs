@@ -127,6 +127,18 @@ pub fn classify(
     )
 }
 
+/// The provider's id of the credential in a Secret that the operator has written for some request, or in
+/// a copy of one, where it holds what was written.
+pub fn held_id(secret: &Secret) -> Option<String> {
+    let known = from_annotations(secret)?;
+    let keys = known.keys.iter().map(String::as_str);
+    let found = SecretData::select(secret.data.as_ref(), keys);
+    known
+        .credential
+        .id
+        .filter(|_| found.digest() == known.content)
+}
+
 /// A damaged Secret has to be written, which an immutable one cannot be.
 fn written(secret: &Secret, published: Published) -> Target {
     if secret.immutable == Some(true) {

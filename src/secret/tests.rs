@@ -200,6 +200,27 @@ fn what_is_remembered_counts_more_than_annotations() {
 }
 
 #[test]
+fn a_copy_tells_which_credential_it_holds_as_long_as_it_is_whole() {
+    let id = |secret: &Secret| held_id(secret);
+    let named = |secret: &mut Secret| {
+        let annotations = secret.annotations_mut();
+        annotations.insert(annotations::CREDENTIAL_ID.to_owned(), "key-1".to_owned());
+    };
+    assert_eq!(id(&written()), None, "it has none");
+    let mut copy = changed(named);
+    copy.metadata.name = Some("elsewhere".to_owned());
+    copy.metadata.owner_references = None;
+    copy.metadata.labels = None;
+    assert_eq!(id(&copy).as_deref(), Some("key-1"));
+    set(&mut copy, "note", "more of somebody else's");
+    assert_eq!(id(&copy).as_deref(), Some("key-1"));
+    set(&mut copy, "token", "another one");
+    assert_eq!(id(&copy), None);
+    copy.metadata.annotations = None;
+    assert_eq!(id(&copy), None);
+}
+
+#[test]
 fn only_our_own_secret_is_ours() {
     let with_owner = |owner: Value| {
         changed(|secret| {

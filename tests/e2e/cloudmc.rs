@@ -1,6 +1,8 @@
 //! Stories of CloudMC, at a simulator: keys are read and never made, somebody changes them, and a
 //! membership ends.
 
+mod clients;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use credential_operator::api::{CredentialRequest, annotations};
@@ -341,7 +343,7 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
         let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
         rig.stage.until("all", "no failure", well).await;
     }
-    // An administrator hides a field: who selects it is told, and who takes all gets the others.
+    // An administrator hides a field: who selects it is told, and so is who takes all.
     rig.stage.apply(&rig.request("openstack", "300ms")).await;
     rig.stage.ready("openstack").await;
     let openstack = rig.published("openstack").await;
@@ -355,6 +357,13 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
         .until("openstack", "the field is named", named)
         .await;
     assert_eq!(rig.published("openstack").await, openstack);
+    let missed = |it: &CredentialRequest| {
+        message_of(it, "RenewalFailing").contains("no value any more for password,")
+    };
+    rig.stage.until("all", "the field is missed", missed).await;
+    assert_eq!(rig.published("all").await, everything);
+    // Who is sure has it taken away.
+    rig.stage.annotate("all", annotations::ROTATE, "1").await;
     rig.stage
         .until("all", "a second credential", |it| serial(it) == 2)
         .await;

@@ -1,6 +1,8 @@
 //! End to end: the operator as a process of its own, on a real API server, with exactly the rules
 //! that are shipped. Each test tells one story on a stage of its own; they run side by side.
 
+mod clients;
+mod journal;
 mod stage;
 mod tenant;
 
@@ -12,8 +14,11 @@ mod cloudcenter;
 mod cloudmc;
 mod contested;
 mod cost;
+mod crash;
+mod dce_access_key;
 mod deletion;
 mod endpoints;
+mod examples;
 mod first_sync;
 mod foreign;
 mod forgery;

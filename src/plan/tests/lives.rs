@@ -41,7 +41,7 @@ fn play(
                 ),
             },
             // No life of one here has it done: there is a table of its own.
-            Step::Announce | Step::Regenerate(..) => panic!("{step:?}"),
+            Step::Announce(_) | Step::Regenerate(..) => panic!("{step:?}"),
             Step::AddFinalizer => seen.request.finalizer = true,
             Step::HoldProvider => seen.provider_held = true,
             Step::Prove(_) => seen.probe.at = Some(now),
@@ -140,4 +140,34 @@ fn a_provider_that_never_recovers_is_asked_ever_more_rarely() {
         now = wake_up(&decision).unwrap();
     }
     assert!((250..300).contains(&calls), "{calls} calls a day");
+}
+
+#[test]
+fn a_pass_that_takes_longer_than_the_pause_between_proofs_comes_to_an_end() {
+    let due = |done: Done| {
+        change(synced(), |seen| {
+            wanted(seen).verify_every = Some(SignedDuration::from_millis(1));
+            seen.probe.at = Some(BEGIN);
+            seen.looked = true;
+            seen.done = done;
+        })
+    };
+    let proof = Decision::Do(Step::Prove(Urgency::Routine(at(3000))));
+    assert_eq!(plan(&due(Done::default()), at(1)), proof);
+    for done in [
+        Done {
+            published: true,
+            ..Done::default()
+        },
+        Done {
+            proven: true,
+            ..Done::default()
+        },
+    ] {
+        let seen = due(done);
+        let decision = plan(&seen, at(1));
+        assert!(matches!(decision, Decision::Wait(_)), "{done:?}");
+        let again = at(1) + SignedDuration::from_millis(1);
+        assert_eq!(next_look(&seen, &decision, at(1)), Some(again), "{done:?}");
+    }
 }

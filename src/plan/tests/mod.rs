@@ -45,6 +45,7 @@ fn fresh() -> Observed {
             revoke_retiring: None,
             abandon: BTreeSet::new(),
             spread: 0,
+            is_login: false,
             suspended: false,
             spec: Ok(Wanted {
                 credential: "acme.token",
@@ -76,6 +77,7 @@ fn fresh() -> Observed {
         stuck: BTreeSet::new(),
         leftovers: BTreeSet::new(),
         announced: None,
+        announced_now: false,
         revocations: BTreeMap::new(),
         probe: Probe::default(),
         give_up_after: SignedDuration::from_secs(600),
@@ -146,6 +148,7 @@ fn with_in_hand(mut seen: Observed, proof: Proof) -> Observed {
         },
         data: SecretData::default().with("token", "t"),
         proof,
+        regenerated: false,
     });
     seen
 }

@@ -259,7 +259,7 @@ impl Client {
 
     /// `GET /v1/user/keys` or `GET /v1/users/{id}/keys`: the user name and all keys of the Secret. Users
     /// are not let at their own key by their id, unless they are admins (learning lab, step 4).
-    async fn read_key(
+    pub(super) async fn read_key(
         &self,
         turns: &dyn Turns,
         bearer: &Bearer,
@@ -268,13 +268,6 @@ impl Client {
             Bearer::Own => {
                 let username = &self.login.username;
                 let key = self.own_key(turns).await?;
-                // A login of the user interface is let in as well, and its name goes with no key.
-                if !is_same(&key, self.login.key()) {
-                    return Err(unexpected(
-                        "shows another key than the login's own; the login Secret has to hold the user name and the key from \
-                         \"Manage API Key\"",
-                    ));
-                }
                 Ok((username.clone(), self.layout.data(username, &key)))
             }
             Bearer::Other(user) => {
@@ -286,15 +279,32 @@ impl Client {
                     .get(turns, &["v1", "users", &user.id, "keys"], &[])
                     .await?;
                 let key = read(&answer, username, bearer)?;
+                if is_same(&key, self.login.key()) {
+                    return Err(unexpected(
+                        "shows the login's own key as that of another user",
+                    ));
+                }
                 Ok((username.clone(), self.layout.data(username, &key)))
             }
         }
     }
 
-    /// `GET /v1/user/keys`.
+    /// `GET /v1/user/keys`: the key that the login itself has.
+    ///
+    /// # Errors
+    /// Those of a call; `UnexpectedAnswer` when it is another one. A name and a password of the user interface
+    /// are let in as well: that name goes with no key, and is not known as that of any user.
     pub(super) async fn own_key(&self, turns: &dyn Turns) -> Result<Zeroizing<String>, Failure> {
         let answer = self.get(turns, &["v1", "user", "keys"], &[]).await?;
-        read(&answer, &self.login.username, &Bearer::Own)
+        let key = read(&answer, &self.login.username, &Bearer::Own)?;
+        if is_same(&key, self.login.key()) {
+            Ok(key)
+        } else {
+            Err(unexpected(
+                "shows another key than the login's own; the login Secret has to hold the user name and the key from \
+                 \"Manage API Key\"",
+            ))
+        }
     }
 }
 

@@ -74,7 +74,8 @@ pub fn would_break_login() -> Failure {
     failed(
         Reason::WouldBreakLogin,
         "spec.cloudCenter.apiKey.onRotate: the user is the one that the operator logs in as, and a new key would shut it out; ask \
-         with onRotate: Read, or have spec.secret.name be the login Secret, with its keys username and key",
+         with onRotate: Read, or have spec.secret.name be the login Secret, with its keys username and key, and deletionPolicy \
+         Retain",
     )
 }
 

@@ -22,8 +22,8 @@ use crate::{
 /// Whether CloudCenter did what it was told, by the status of its answer.
 fn told(status: StatusCode) -> Told {
     match status {
-        // Nobody was let in, so nothing was done; and whoever is asked to wait was not served.
-        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => Told::No,
+        // Whoever is asked to wait was not served.
+        StatusCode::TOO_MANY_REQUESTS => Told::No,
         StatusCode::REQUEST_TIMEOUT => Told::Perhaps,
         status if status.is_client_error() => Told::Refused,
         _ => Told::Perhaps,
@@ -66,7 +66,15 @@ impl Client {
         ask: &Ask,
         permission: &Permission,
     ) -> Result<Regenerated, NotRegenerated> {
-        let (bearer, id) = self.entitled(turns, ask, permission).await?;
+        let entitled = self.entitled(turns, ask, permission).await;
+        let (bearer, id) = entitled.map_err(|failure| match failure.reason {
+            // Nothing will change that but another value, or another request.
+            Reason::WouldBreakLogin => NotRegenerated {
+                failure,
+                told: Told::Refused,
+            },
+            _ => failure.into(),
+        })?;
         // Only a request without a user has none, and that is refused before.
         let id = id.ok_or_else(permit::would_break_login)?;
         let username = match &bearer {
@@ -94,8 +102,12 @@ impl Client {
         let key = api_key::shown(&answer, &username, &bearer).map_err(perhaps)?;
         let proof = match &bearer {
             Bearer::Own => self.prove_own(turns, &username, &key).await,
-            // As any other that was read, with the login that goes on working.
-            Bearer::Other(_) => Proof::Missing,
+            Bearer::Other(_) => match self.read_key(turns, &bearer).await {
+                Ok((_, read)) if read.digest() == self.layout.data(&username, &key).digest() => {
+                    Proof::Given
+                }
+                _ => Proof::Impossible,
+            },
         };
         Ok(Regenerated {
             issued: api_key::issued(username.clone(), self.layout.data(&username, &key)),

@@ -234,7 +234,7 @@ impl Client {
         };
         Ok(user.map(|user| {
             let id = user.id.clone();
-            if user.username == self.login.username {
+            if user.username.eq_ignore_ascii_case(&self.login.username) {
                 (Bearer::Own, Some(id))
             } else {
                 (Bearer::Other(user), Some(id))

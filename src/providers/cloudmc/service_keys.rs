@@ -77,6 +77,15 @@ impl Client {
         let read = self
             .read(turns, ask, &connection.id, &environment.id)
             .await?;
+        let gone: Vec<_> = data.keys().filter(|key| read.get(key).is_none()).collect();
+        if !gone.is_empty() {
+            let some: Vec<_> = gone.into_iter().take(5).collect();
+            return Err(answer::unexpected(&format!(
+                "shows no value any more for {}, which proves nothing; what is in the Secret stays as it is. Who is sure gives \
+                 the annotation credential-operator.dev/rotate a new value: then what there is takes its place",
+                some.join(", ")
+            )));
+        }
         Ok(if read == *data {
             Proof::Given
         } else {

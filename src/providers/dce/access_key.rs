@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{
     client::{API, Client, Login},
     config::AccessKeyAsk,
     jwt::Claims,
-    token,
+    own, token,
 };
 use crate::{
     api::Reason,
@@ -45,10 +45,21 @@ struct Keys {
     items: Option<Vec<Key>>,
 }
 
+/// An access key without the key itself. What the moments look like is nowhere said, so that they may be
+/// anything.
 #[derive(Deserialize)]
-struct Key {
-    id: String,
-    name: String,
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// When it was made.
+    #[serde(default)]
+    pub created_at: Value,
+    /// When it ends.
+    #[serde(default)]
+    pub expired_at: Value,
 }
 
 fn unexpected(what: &str) -> Failure {
@@ -80,7 +91,8 @@ impl Client {
         let login = self.access_key_login()?;
         let owner = self.user(turns, login).await?;
         let name = identity.label();
-        if !self.keys_named(turns, login, &name).await?.is_empty() {
+        let keys = self.keys(turns, login).await?;
+        if keys.iter().any(|key| key.name == name) {
             return Ok(Issuance::Taken);
         }
         let now = clock::now();
@@ -139,10 +151,11 @@ impl Client {
         }))
     }
 
-    /// Deletes whatever is there by the name of a request and a serial.
+    /// Deletes whatever is there by the name of a request and a serial, but for the key that the operator
+    /// logs in with: somebody has copied it, and with it all requests of the provider would lose theirs.
     ///
     /// # Errors
-    /// Those of the login and of a call; `Forbidden` where it belongs to another user.
+    /// Those of the login and of a call; `Forbidden` where it belongs to another user, or is the login.
     pub async fn revoke_access_key(
         &self,
         turns: &dyn Turns,
@@ -151,9 +164,24 @@ impl Client {
         let login = self.access_key_login()?;
         self.is_of_the_same_user(turns, login, holder).await?;
         let name = holder.identity.label();
+        let keys = self.keys(turns, login).await?;
+        let own = match &self.login_id {
+            Some(id) => Some(id.as_str()),
+            None => own::find(login.expose_secret(), &keys),
+        };
         let mut outcome = Revocation::Absent;
-        for id in self.keys_named(turns, login, &name).await? {
-            let path = [API[0], API[1], API[2], "current-user", "accesstokens", &id];
+        let mut spared = false;
+        for Key { id, .. } in keys.iter().filter(|key| key.name == name) {
+            if !is_id(id) {
+                return Err(unexpected(
+                    "lists an access key with an id that cannot be one",
+                ));
+            }
+            if own == Some(id) {
+                spared = true;
+                continue;
+            }
+            let path = [API[0], API[1], API[2], "current-user", "accesstokens", id];
             let call = Call {
                 bearer: Some(login.expose_secret()),
                 ..Call::new(Method::DELETE, &path)
@@ -166,6 +194,13 @@ impl Client {
                 }
                 _ => return Err(refused(&answer)),
             }
+        }
+        if spared {
+            return Err(failed(
+                Reason::Forbidden,
+                "the access key is the one that the provider logs in with, so it is not deleted; put another key into the \
+                 provider's login Secret",
+            ));
         }
         Ok(outcome)
     }
@@ -182,12 +217,13 @@ impl Client {
         let login = self.access_key_login()?;
         self.is_of_the_same_user(turns, login, holder).await?;
         let name = holder.identity.label();
-        if self.keys_named(turns, login, &name).await?.is_empty() {
-            Ok(())
-        } else {
+        let keys = self.keys(turns, login).await?;
+        if keys.iter().any(|key| key.name == name) {
             Err(unexpected(
                 "still lists an access key that it said it had deleted",
             ))
+        } else {
+            Ok(())
         }
     }
 
@@ -223,13 +259,8 @@ impl Client {
         }
     }
 
-    /// The ids of the login's own keys by a name.
-    async fn keys_named(
-        &self,
-        turns: &dyn Turns,
-        login: &SecretString,
-        name: &str,
-    ) -> Result<Vec<String>, Failure> {
+    /// The keys of the login's user, with the login itself.
+    async fn keys(&self, turns: &dyn Turns, login: &SecretString) -> Result<Vec<Key>, Failure> {
         let call = Call {
             bearer: Some(login.expose_secret()),
             ..Call::new(
@@ -251,18 +282,7 @@ impl Client {
                 "lists no access key, although the login is one; check the endpoint",
             ));
         }
-        let keys = keys.into_iter();
-        let ids: Vec<_> = keys
-            .filter(|key| key.name == name)
-            .map(|key| key.id)
-            .collect();
-        if ids.iter().all(|id| is_id(id)) {
-            Ok(ids)
-        } else {
-            Err(unexpected(
-                "lists an access key with an id that cannot be one",
-            ))
-        }
+        Ok(keys)
     }
 }
 

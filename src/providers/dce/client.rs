@@ -30,6 +30,8 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 pub struct Client {
     pub(super) http: HttpClient,
     pub(super) login: Login,
+    /// The id of the access key that it logs in with, where the operator has published it.
+    pub(super) login_id: Option<String>,
 }
 
 /// What the operator logs in with.
@@ -77,6 +79,7 @@ impl Client {
                 ));
             }
         }
+        let login_id = login.id.clone();
         let login = match config {
             Config::KeyPair(ak, sk) => Login::KeyPair {
                 ak: login.expect(ak),
@@ -84,7 +87,11 @@ impl Client {
             },
             Config::AccessKey(key) => Login::AccessKey(login.expect(key)),
         };
-        Ok(Client { http, login })
+        Ok(Client {
+            http,
+            login,
+            login_id,
+        })
     }
 
     /// `GET token?ak=&sk=&cycle=`. `cycle` is always sent: before 0.13 it was required.

@@ -7,6 +7,7 @@ pub mod access_key;
 pub mod client;
 pub mod config;
 pub mod jwt;
+pub mod own;
 pub mod token;
 
 pub use client::Client;

@@ -1,41 +1,9 @@
 //! What people run works with nothing but a Secret as its environment.
 
-use testkit::openstack::{Clients, Keystone, Options, Swift};
+use testkit::openstack::{Keystone, Options, Swift};
 
 use super::*;
-
-/// The environment that `envFrom` makes of a Secret: keys that are no names of variables are left out.
-fn environment(secret: &Secret) -> Vec<(String, String)> {
-    let variable = |key: &str| {
-        key.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    let data = secret.data.iter().flatten();
-    data.filter(|(key, _)| variable(key))
-        .map(|(key, value)| (key.clone(), String::from_utf8(value.0.clone()).unwrap()))
-        .collect()
-}
-
-/// Runs a program with a Secret as its environment.
-async fn run(secret: &Secret, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
-    let variables = environment(secret);
-    let variables: Vec<_> = variables
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    Clients::shared().run(program, arguments, &variables).await
-}
-
-/// Sees that a program is refused, in the server's own words: it could also fail for want of a module, a
-/// variable, or a server.
-async fn refused(secret: &Secret, program: &str, arguments: &[&str], words: &str) {
-    let error = run(secret, program, arguments).await.unwrap_err();
-    let error = format!("{error:#}");
-    assert!(error.contains(words), "{program}: {error}");
-}
-
-/// What Swift says of a pair that Keystone does not know: it cannot tell it from a wrong signature.
-const PAIR_REFUSED: &str = "SignatureDoesNotMatch";
+use crate::clients::{PAIR_REFUSED, S3, refused, run};
 
 /// What Keystone says of an application credential that it does not know.
 const APPLICATION_REFUSED: &str = "Could not find Application Credential";
@@ -53,9 +21,6 @@ async fn with_swift(name: &str) -> Rig {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_s3_work_with_an_access_key_and_no_longer_after_it_is_gone() {
-    const SDK: &str = "import boto3; s3 = boto3.client('s3'); \
-                       s3.put_object(Bucket='reports', Key='a', Body=b'x'); \
-                       print([item['Key'] for item in s3.list_objects(Bucket='reports')['Contents']])";
     let mut rig = with_swift("ks-clients-s3").await;
     rig.stage.start().await;
     rig.stage.apply(&rig.access_key("s3")).await;
@@ -66,7 +31,7 @@ async fn clients_of_s3_work_with_an_access_key_and_no_longer_after_it_is_gone() 
         .unwrap();
     let listed = run(&first, "aws", &["s3", "ls"]).await.unwrap();
     assert!(listed.trim().ends_with("reports"), "{listed}");
-    let listed = run(&first, "python", &["-c", SDK]).await.unwrap();
+    let listed = run(&first, "python", &["-c", S3]).await.unwrap();
     assert_eq!(listed.trim(), "['a']");
 
     rig.stage
@@ -89,7 +54,7 @@ async fn clients_of_s3_work_with_an_access_key_and_no_longer_after_it_is_gone() 
     rig.gone("s3").await;
     for secret in [&first, &second] {
         refused(secret, "aws", &["s3", "ls"], PAIR_REFUSED).await;
-        refused(secret, "python", &["-c", SDK], PAIR_REFUSED).await;
+        refused(secret, "python", &["-c", S3], PAIR_REFUSED).await;
     }
     rig.finish().await;
 }

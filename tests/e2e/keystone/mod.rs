@@ -8,9 +8,7 @@ mod clients;
 pub mod cloud;
 mod consumers;
 mod copies;
-mod crash;
 mod farewell;
-mod journal;
 mod life;
 mod pauses;
 mod queue;
@@ -28,7 +26,10 @@ use testkit::{
     wire::{Call, CallHead, Mark, WireProxy, summarize},
 };
 
-use crate::stage::{SOON, Stage, value};
+use crate::{
+    journal::{self, Revocation, SecretWrite},
+    stage::{SOON, Stage, value},
+};
 use cloud::Cloud;
 
 /// The domain that every Keystone has.
@@ -286,6 +287,32 @@ impl Rig {
             *counts.entry(keystone_label(&call)).or_default() += 1;
         }
         counts
+    }
+
+    /// The writes of the Secret of this name that the API server has accepted, in their order.
+    ///
+    /// # Errors
+    /// When it is not known what one of them was.
+    pub fn writes_of(&self, name: &str) -> Result<Vec<SecretWrite>, String> {
+        journal::writes_of(&self.stage, name)
+    }
+
+    /// The pairs and application credentials that Keystone was told to revoke, in their order.
+    pub fn revocations(&self) -> Vec<Revocation> {
+        journal::revocations(&self.wire)
+    }
+
+    /// See [`journal::was_always_good`].
+    ///
+    /// # Errors
+    /// What was wrong.
+    pub fn was_always_good(&self, name: &str) -> Result<(), String> {
+        journal::was_always_good(&self.stage, &self.wire, name)
+    }
+
+    /// How many credentials were alive at once since a mark, at the most, if none was before.
+    pub fn most_alive(&self, mark: Mark) -> usize {
+        journal::most_alive(&self.wire, mark)
     }
 
     /// What every story ends with; see [`Stage::finish`].

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{journal::is_issue, *};
+use super::*;
+use crate::journal::is_issue;
 use crate::stage::status_of;
 
 /// How many calls may be under way.

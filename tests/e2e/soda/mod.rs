@@ -3,6 +3,7 @@
 
 mod adopt;
 mod answers;
+mod clients;
 mod ending;
 mod life;
 mod reach;

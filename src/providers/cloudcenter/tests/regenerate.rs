@@ -16,10 +16,9 @@ use crate::{
 #[test]
 fn only_what_certainly_was_not_done_is_tried_again() {
     for (status, told, reason) in [
-        // Nobody was let in.
-        (401, Told::No, Reason::LoginRefused),
         (429, Told::No, Reason::RateLimited),
-        // CloudCenter has said no.
+        // CloudCenter has said no. The same login was let in a moment ago.
+        (401, Told::Refused, Reason::NotRegenerated),
         (400, Told::Refused, Reason::NotRegenerated),
         (403, Told::Refused, Reason::NotRegenerated),
         (404, Told::Refused, Reason::NotRegenerated),

@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
-use super::*;
-use crate::stage::is_about_secret;
+use testkit::wire::{Call, CallHead, Mark, WireProxy};
+
+use crate::stage::{Stage, is_about_secret};
 
 /// A write of a Secret that the API server has accepted.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl SecretWrite {
     }
 }
 
-/// Something that Keystone was told to revoke, whatever it answered.
+/// Something that a provider was told to revoke, whatever it answered.
 #[derive(Debug)]
 pub struct Revocation {
     /// Its id.
@@ -41,75 +42,71 @@ pub struct Revocation {
     pub started: Instant,
 }
 
-impl Rig {
-    /// The writes of the Secret of this name that the API server has accepted, in their order.
-    ///
-    /// # Errors
-    /// When one does not say what it publishes, or it is not known what became of one.
-    pub fn writes_of(&self, name: &str) -> Result<Vec<SecretWrite>, String> {
-        let calls = self.stage.wire.calls_where(|call| {
-            call.is_changing() && call.forwarded && is_about_secret(call, name)
-        });
-        let mut writes = Vec::new();
-        for (at, call) in calls.iter().enumerate() {
-            match call.status {
-                Some(200 | 201) => writes.push(SecretWrite::read(call)?),
-                Some(_) => {}
-                // Whoever has made it was killed meanwhile. It has come about where nobody could create the
-                // Secret after it.
-                None if call.method == "POST" => {
-                    let created =
-                        |later: &Call| later.method == "POST" && later.status == Some(201);
-                    if !calls[at + 1..].iter().any(created) {
-                        writes.push(SecretWrite::read(call)?);
-                    }
+/// The writes of the Secret of this name that the API server has accepted, in their order.
+///
+/// # Errors
+/// When one does not say what it publishes, or it is not known what became of one.
+pub fn writes_of(stage: &Stage, name: &str) -> Result<Vec<SecretWrite>, String> {
+    let calls = stage
+        .wire
+        .calls_where(|call| call.is_changing() && call.forwarded && is_about_secret(call, name));
+    let mut writes = Vec::new();
+    for (at, call) in calls.iter().enumerate() {
+        match call.status {
+            Some(200 | 201) => writes.push(SecretWrite::read(call)?),
+            Some(_) => {}
+            // Whoever has made it was killed meanwhile. It has come about where nobody could create the
+            // Secret after it.
+            None if call.method == "POST" => {
+                let created = |later: &Call| later.method == "POST" && later.status == Some(201);
+                if !calls[at + 1..].iter().any(created) {
+                    writes.push(SecretWrite::read(call)?);
                 }
-                None => return Err(format!("nobody knows what came of {}", call.label())),
             }
-        }
-        Ok(writes)
-    }
-
-    /// The pairs and application credentials that Keystone was told to revoke, in their order.
-    pub fn revocations(&self) -> Vec<Revocation> {
-        let calls = self.wire.calls_where(|call| call.forwarded);
-        let revocations = calls.into_iter().filter_map(|call| {
-            Some(Revocation {
-                id: revoked_id(&call)?.to_owned(),
-                started: call.started,
-            })
-        });
-        revocations.collect()
-    }
-
-    /// Makes sure that since its creation the Secret was always there, and that it never held what
-    /// had been revoked.
-    ///
-    /// # Errors
-    /// What was wrong.
-    pub fn was_always_good(&self, name: &str) -> Result<(), String> {
-        let deleted = self.stage.wire.calls_where(|call| {
-            call.kubernetes().is_some_and(|meant| {
-                meant.resource == "secrets" && meant.verb.starts_with("delete")
-            })
-        });
-        match deleted.first() {
-            Some(call) => Err(format!("{} {}", call.method, call.path)),
-            None => always_good(&self.writes_of(name)?, &self.revocations()),
+            None => return Err(format!("nobody knows what came of {}", call.label())),
         }
     }
+    Ok(writes)
+}
 
-    /// How many credentials were alive at once since a mark, at the most, if none was before. At its
-    /// worst: each from when it was asked for, until Keystone had answered that it was gone.
-    pub fn most_alive(&self, mark: Mark) -> usize {
-        let calls = self.wire.since(mark);
-        let changes = calls.iter().filter_map(|call| match call.status {
-            Some(201) if is_issue(call) => Some((call.started, true)),
-            Some(204) if revoked_id(call).is_some() => Some((call.finished?, false)),
-            _ => None,
-        });
-        most_at_once(changes.collect())
+/// What the provider behind a wire was told to revoke, in its order.
+pub fn revocations(wire: &WireProxy) -> Vec<Revocation> {
+    let calls = wire.calls_where(|call| call.forwarded);
+    let revocations = calls.into_iter().filter_map(|call| {
+        Some(Revocation {
+            id: revoked_id(&call)?.to_owned(),
+            started: call.started,
+        })
+    });
+    revocations.collect()
+}
+
+/// Makes sure that since its creation the Secret was always there, and that it never held what the
+/// provider behind a wire had been told to revoke.
+///
+/// # Errors
+/// What was wrong.
+pub fn was_always_good(stage: &Stage, wire: &WireProxy, name: &str) -> Result<(), String> {
+    let deleted = stage.wire.calls_where(|call| {
+        call.kubernetes()
+            .is_some_and(|meant| meant.resource == "secrets" && meant.verb.starts_with("delete"))
+    });
+    match deleted.first() {
+        Some(call) => Err(format!("{} {}", call.method, call.path)),
+        None => always_good(&writes_of(stage, name)?, &revocations(wire)),
     }
+}
+
+/// How many credentials were alive at once since a mark, at the most, if none was before. At its worst:
+/// each from when it was asked for, until the provider had answered that it was gone.
+pub fn most_alive(wire: &WireProxy, mark: Mark) -> usize {
+    let calls = wire.since(mark);
+    let changes = calls.iter().filter_map(|call| match call.status {
+        Some(200 | 201) if is_issue(call) => Some((call.started, true)),
+        Some(200 | 204) if revoked_id(call).is_some() => Some((call.finished?, false)),
+        _ => None,
+    });
+    most_at_once(changes.collect())
 }
 
 /// For a Secret that is there now: with one creation it was there since.
@@ -147,23 +144,31 @@ fn most_at_once(mut changes: Vec<(Instant, bool)>) -> usize {
     most
 }
 
-/// Whether a call asks for a pair or an application credential.
+/// Where things are made that have to be revoked: the end of the path to make one, and of the one below
+/// which it has its own. Keystone's pairs and application credentials, and DCE's access keys.
+const COLLECTIONS: [(&str, &str); 3] = [
+    ("/credentials", "/credentials"),
+    ("/application_credentials", "/application_credentials"),
+    ("/accesstoken", "/accesstokens"),
+];
+
+/// Whether a call asks for something that has to be revoked.
 pub fn is_issue(call: &CallHead) -> bool {
-    call.method == "POST" && is_collection(&call.path)
+    let mut ends = COLLECTIONS.iter().map(|(end, _)| end);
+    call.method == "POST" && ends.any(|end| call.path.ends_with(end))
 }
 
-/// The pair or application credential that a call asks to revoke.
+/// What a call asks to revoke.
 fn revoked_id(call: &CallHead) -> Option<&str> {
     let (collection, id) = call.path.rsplit_once('/')?;
-    (call.method == "DELETE" && is_collection(collection)).then_some(id)
-}
-
-fn is_collection(path: &str) -> bool {
-    path.ends_with("/credentials") || path.ends_with("/application_credentials")
+    let mut ends = COLLECTIONS.iter().map(|(_, end)| end);
+    (call.method == "DELETE" && ends.any(|end| collection.ends_with(end))).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Moments in their order.

@@ -1,11 +1,14 @@
 //! What goes wrong in a life, and when.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
-use testkit::wire::RuleHandle;
+use testkit::wire::{Fault, RuleHandle, WireProxy};
 
 use super::*;
 
@@ -41,7 +44,7 @@ pub struct Accident {
 const NOT_YET: u64 = u64::MAX;
 
 impl Accident {
-    pub fn arm(rig: &Rig, point: Point) -> Self {
+    pub fn arm<L: Life>(life: &L, point: Point) -> Self {
         let fault = match point.mishap {
             Mishap::KilledBefore => Fault::HoldBefore,
             Mishap::KilledAfter => Fault::HoldAfter,
@@ -51,9 +54,9 @@ impl Accident {
         let (server, wanted, number) = (point.server, point.label.clone(), point.number);
         let call = Arc::new(AtomicU64::new(NOT_YET));
         let found = Arc::clone(&call);
-        let fault = wire_of(rig, server).rule(
+        let fault = wire_of(life, server).rule(
             move |call| {
-                let it = label(server, call).as_ref() == Some(&wanted)
+                let it = label::<L>(server, call).as_ref() == Some(&wanted)
                     && seen.fetch_add(1, Ordering::Relaxed) == number;
                 if it {
                     found.store(call.seq, Ordering::Relaxed);
@@ -72,28 +75,28 @@ impl Accident {
     }
 
     /// Kills the operator when its call has come, and starts it again.
-    pub async fn look(&mut self, rig: &mut Rig) {
+    pub async fn look<L: Life>(&mut self, life: &mut L) {
         let kills = self.point.mishap != Mishap::AnswerLost;
         if kills && !self.killed && self.fault.hits() > 0 {
-            rig.stage.kill();
+            life.stage_mut().kill();
             self.fault.remove();
             self.killed = true;
-            rig.stage.start().await;
+            life.stage_mut().start().await;
         }
     }
 
     /// At the end of a life: makes sure that what was to go wrong has gone wrong, as it was meant to.
-    pub async fn has_happened(&mut self, rig: &mut Rig) -> Result<(), String> {
+    pub async fn has_happened<L: Life>(&mut self, life: &mut L) -> Result<(), String> {
         // The call may have been the last one, whose effect is seen before it is known to have come.
         let point = self.point.clone();
         let came = self.fault.hit(crate::stage::SOON).await;
         came.map_err(|_| format!("the call never came: {point:?}"))?;
-        self.look(rig).await;
+        self.look(life).await;
         if self.killed != (point.mishap != Mishap::AnswerLost) {
             return Err(format!("nobody was killed: {point:?}"));
         }
         let number = self.call.load(Ordering::Relaxed);
-        let calls = wire_of(rig, point.server).calls_where(|call| call.seq == number);
+        let calls = wire_of(life, point.server).calls_where(|call| call.seq == number);
         let [call] = calls.as_slice() else {
             return Err(format!("the call is not on the wire: {point:?}"));
         };
@@ -112,10 +115,10 @@ impl Accident {
     }
 }
 
-fn wire_of(rig: &Rig, server: Server) -> &WireProxy {
+fn wire_of<L: Life>(life: &L, server: Server) -> &WireProxy {
     match server {
-        Server::Kubernetes => &rig.stage.wire,
-        Server::Keystone => &rig.wire,
+        Server::Kubernetes => &life.stage().wire,
+        Server::Provider => life.wire(),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The phases of a life: where a request has to be at the end of each.
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
 use super::*;
+use crate::stage::status_of;
 
 /// How long a life may take to come to the same end in spite of a fault.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -14,15 +18,14 @@ pub struct Phase<'a> {
     pub after: u64,
     /// The rotation that was asked for last.
     pub rotated: Option<&'a str>,
-    /// What is published is for this project.
-    pub project: &'a str,
+    /// What is published is for this.
+    pub purpose: &'a str,
 }
 
 /// Waits until a request is where it should be, and nothing is alive but what its Secret holds.
 /// Returns the serial of that.
-pub async fn settled(
-    kind: Kind,
-    rig: &mut Rig,
+pub async fn settled<L: Life>(
+    life: &mut L,
     accident: &mut Option<Accident>,
     phase: Phase<'_>,
 ) -> Result<u64, String> {
@@ -31,9 +34,9 @@ pub async fn settled(
     loop {
         interval.tick().await;
         if let Some(accident) = accident {
-            accident.look(rig).await;
+            accident.look(life).await;
         }
-        match state(kind, rig, &phase).await {
+        match state(life, &phase).await {
             Ok(serial) => return Ok(serial),
             Err(why) if credential_operator::clock::monotonic() > deadline => {
                 return Err(format!("{}: {why}", phase.name));
@@ -43,8 +46,9 @@ pub async fn settled(
     }
 }
 
-async fn state(kind: Kind, rig: &Rig, phase: &Phase<'_>) -> Result<u64, String> {
-    let request = rig.stage.requests().get("it").await.unwrap();
+async fn state<L: Life>(life: &L, phase: &Phase<'_>) -> Result<u64, String> {
+    let stage = life.stage();
+    let request = stage.requests().get("it").await.unwrap();
     let status = request.status.clone().unwrap_or_default();
     if status_of(&request, "Ready") != ("True", "Synced") {
         return Err(format!("not ready: {:?}", status.conditions));
@@ -59,7 +63,7 @@ async fn state(kind: Kind, rig: &Rig, phase: &Phase<'_>) -> Result<u64, String> 
     let [record] = status.credentials.as_slice() else {
         return Err(format!("in the ledger: {:?}", status.credentials));
     };
-    let secret = rig.stage.api::<Secret>().get_opt("it").await.unwrap();
+    let secret = stage.api::<Secret>().get_opt("it").await.unwrap();
     let secret = secret.ok_or("no Secret")?;
     let note = |name| secret.annotations()[&format!("credential-operator.dev/{name}")].clone();
     let (serial, held) = (note("serial"), note("credential-id"));
@@ -72,32 +76,28 @@ async fn state(kind: Kind, rig: &Rig, phase: &Phase<'_>) -> Result<u64, String> 
     if record.id.as_ref() != Some(&held) {
         return Err(format!("{:?} in the ledger, {held} held", record.id));
     }
-    let alive = kind.alive(rig).await;
-    if alive != [(held.clone(), phase.project.to_owned())] {
+    let alive = life.alive().await;
+    if alive != [(held.clone(), phase.purpose.to_owned())] {
         return Err(format!("alive: {alive:?}, held: {held}"));
     }
-    if !kind.works(rig, &secret).await {
+    if !life.works(&secret).await {
         return Err(format!(
-            "Keystone does not take what the Secret holds: {held}"
+            "the provider does not take what the Secret holds: {held}"
         ));
     }
     Ok(record.serial)
 }
 
 /// Waits until a request is gone, and nothing of it is left.
-pub async fn gone(
-    kind: Kind,
-    rig: &mut Rig,
-    accident: &mut Option<Accident>,
-) -> Result<(), String> {
+pub async fn gone<L: Life>(life: &mut L, accident: &mut Option<Accident>) -> Result<(), String> {
     let deadline = credential_operator::clock::monotonic() + RECOVERY;
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         if let Some(accident) = accident {
-            accident.look(rig).await;
+            accident.look(life).await;
         }
-        let Some(request) = rig.stage.requests().get_opt("it").await.unwrap() else {
+        let Some(request) = life.stage().requests().get_opt("it").await.unwrap() else {
             break;
         };
         if credential_operator::clock::monotonic() > deadline {
@@ -105,10 +105,10 @@ pub async fn gone(
         }
     }
     if let Some(accident) = accident {
-        accident.has_happened(rig).await?;
+        accident.has_happened(life).await?;
     }
     // From then on nobody revokes anything any more.
-    let alive = kind.alive(rig).await;
+    let alive = life.alive().await;
     if alive.is_empty() {
         Ok(())
     } else {
