@@ -25,8 +25,9 @@ use crate::{
 /// error but something that was observed.
 pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
     // What nobody else has is written by whoever has it; that the Secret is what was seen is fence enough.
-    let only_copy = pass.seen.in_hand.as_ref().is_some_and(|it| it.regenerated);
-    if !pass.context.leadership.may_act() && !(only_copy && step == Step::Publish) {
+    let in_hand = pass.seen.in_hand.as_ref();
+    let only_copy = step == Step::Publish && in_hand.is_some_and(|it| it.regenerated);
+    if !only_copy && !pass.context.leadership.may_act() {
         return Err(PassError::NotLeading);
     }
     match step {
