@@ -215,6 +215,8 @@ fn objection<L: Life>(kind: L::Kind, calm: usize, outcome: &Outcome) -> Option<S
 fn every_kind_that_is_made_and_revoked_by_its_name_has_such_a_test() {
     let played = [keystone::KINDS, dce::KINDS, soda::KINDS].concat();
     for kind in Kind::ALL {
+        // What goes only with all others of its user has no name by which a crash would lose it; that what
+        // goes is said anew after one is a story of its own.
         let by_name = kind.capabilities().deletion == Deletion::ByName;
         assert_eq!(played.contains(kind), by_name, "{}", kind.name());
     }

@@ -85,7 +85,11 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     rig.stage().apply(&rig.provider()).await;
     // It is tried again by itself after a while; somebody who has mended it need not wait.
     rig.touch_login("granted").await;
+    stays(&rig, "it", "DestroysMore").await;
+    // What was said before a crash was said by somebody else: it is said anew.
+    rig.keystone.stage.kill();
     let mark = rig.keystone.wire.mark();
+    rig.keystone.stage.start().await;
     stays(&rig, "it", "DestroysMore").await;
     let called = |times: u64| {
         let rig = &rig;
@@ -113,6 +117,6 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     let deletions = rig.soda.deletions();
     let vanished: Vec<_> = deletions.iter().map(|one| one.vanished.len()).collect();
     assert_eq!(vanished, [0, 3], "each was said before");
-    rig.stage().told(2, "These 3 go").await;
+    rig.stage().told(3, "These 3 go").await;
     rig.finish_after(2).await;
 }
