@@ -56,7 +56,6 @@ pub(super) fn facts(
             .map(|time| time.0),
         // Known to the caller.
         namespace_deleting: false,
-        is_login: false,
         finalizer: request
             .finalizers()
             .iter()

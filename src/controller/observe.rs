@@ -74,7 +74,7 @@ impl Pass {
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
         let ask = Ask::read(&request.spec);
         let kind = Kind::of(&request.spec);
-        let owner = Owner {
+        let mut owner = Owner {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             uid: uid.clone(),
@@ -82,6 +82,8 @@ impl Pass {
             credential: kind.map_or("", Kind::name).to_owned(),
             secret_name: validate::target_name(&request.spec, &key.name),
             retain: request.spec.deletion_policy == Some(DeletionPolicy::Retain),
+            // Known when the provider is looked at.
+            is_login: false,
         };
         let link = context.links.get(&provider);
         let was_served = request
@@ -113,7 +115,7 @@ impl Pass {
         };
         let mut facts = facts(&request, &uid, &ask, kind);
         facts.namespace_deleting = context.namespaces.is_going(&key.namespace);
-        facts.is_login = is_login;
+        owner.is_login = is_login;
         let recorded = recorded(&request);
         let seen = Observed {
             request: facts,

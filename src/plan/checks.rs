@@ -108,15 +108,10 @@ fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
     let published = seen.published()?;
     match published.damage {
         Damage::None => None,
-        // Whoever corrects the login by hand must not find it undone.
-        Damage::Repairable
-            if !schedule::is_expired(published.expires_at, now) && !seen.request.is_login =>
-        {
-            Some(Finding {
-                reason: Why::Damaged,
-                remedy: Remedy::Repair,
-            })
-        }
+        Damage::Repairable if !schedule::is_expired(published.expires_at, now) => Some(Finding {
+            reason: Why::Damaged,
+            remedy: Remedy::Repair,
+        }),
         Damage::Repairable | Damage::Lost => replace(Why::Damaged),
     }
 }

@@ -101,8 +101,6 @@ pub struct Request {
     pub abandon: BTreeSet<String>,
     /// 0 to 999, derived from the request's UID: moves its times away from those of others.
     pub spread: u32,
-    /// Whether its Secret is the one that its provider logs in with.
-    pub is_login: bool,
     /// `spec.suspend`.
     pub suspended: bool,
     /// What it asks for, or which field is wrong.

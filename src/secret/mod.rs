@@ -30,6 +30,9 @@ pub struct Owner {
     pub secret_name: String,
     /// Whether the Secret stays when the request is deleted, so that it has no owner reference.
     pub retain: bool,
+    /// Whether it is the Secret that the provider logs in with: whoever corrects that by hand must not find it
+    /// undone.
+    pub is_login: bool,
 }
 
 /// The annotations that the operator writes, and nothing else's.

@@ -110,6 +110,8 @@ pub fn classify(
     } else if whole {
         // The credential is as it was, and what stands around it has changed at the provider.
         recover(&found, &known.credential).into_iter().next()
+    } else if owner.is_login {
+        None
     } else {
         recover(&found, &known.credential)
             .into_iter()

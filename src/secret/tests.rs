@@ -17,6 +17,7 @@ fn owner() -> Owner {
         credential: "acme.token".into(),
         secret_name: "s3".into(),
         retain: false,
+        is_login: false,
     }
 }
 
@@ -167,6 +168,26 @@ fn damage_is_noticed_and_what_is_left_is_used() {
     ] {
         assert_eq!(damage(&secret), expected, "{name}");
     }
+}
+
+#[test]
+fn a_login_that_somebody_corrects_is_not_put_back_and_what_is_around_it_is() {
+    let login = Owner {
+        is_login: true,
+        ..owner()
+    };
+    let damage = |secret: &Secret| {
+        let (target, ..) = classify(secret, &login, None, Some(&None), recover);
+        match target {
+            Target::Ours(published) => published.damage,
+            other => panic!("{other:?}"),
+        }
+    };
+    let corrected = changed(|secret| set(secret, "endpoint", "https://other"));
+    assert_eq!(damage(&corrected), Damage::Lost);
+    let unlabelled = changed(|secret| drop(secret.labels_mut().remove(annotations::MANAGED_BY.0)));
+    assert_eq!(damage(&unlabelled), Damage::Repairable);
+    assert_eq!(damage(&written()), Damage::None);
 }
 
 #[test]

@@ -45,7 +45,6 @@ fn fresh() -> Observed {
             revoke_retiring: None,
             abandon: BTreeSet::new(),
             spread: 0,
-            is_login: false,
             suspended: false,
             spec: Ok(Wanted {
                 credential: "acme.token",

@@ -381,19 +381,3 @@ fn few_of_the_values_that_were_used_are_remembered() {
     assert_eq!(used.len(), 16);
     assert!(used.iter().all(|digest| digest.len() == 16));
 }
-
-#[test]
-fn a_login_that_somebody_corrects_by_hand_is_read_again_and_not_put_back() {
-    let damaged = |is_login| {
-        change(keyed(None), |seen| {
-            seen.request.is_login = is_login;
-            seen.target = Target::Ours(Published {
-                damage: Damage::Repairable,
-                expires_at: None,
-                ..published()
-            });
-        })
-    };
-    assert_eq!(step(&damaged(false), 1), Some(Step::Repair));
-    assert!(matches!(step(&damaged(true), 1), Some(Step::Issue(2, _))));
-}

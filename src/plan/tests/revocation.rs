@@ -395,6 +395,10 @@ fn after_a_leak_there_is_no_overlap() {
             seen.recorded.revoked_retiring = acknowledged.map(str::to_owned);
         }))
     };
+    // Where a rotation finds the same one again, nothing is replaced, and nothing is said to be done.
+    let shared = change(asked(pair(1)), |seen| seen.request.traits.shared = true);
+    assert!(checks::leaked(&asked(pair(1)), at(10)).is_some());
+    assert_eq!(checks::leaked(&shared, at(10)), None);
     check(vec![
         case(
             "a new one first, ahead of all routine",
