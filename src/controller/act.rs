@@ -92,7 +92,7 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
             .request
             .revoke_retiring
             .clone()
-            .filter(|_| pass.seen.request.traits.revocable),
+            .filter(|_| pass.seen.request.traits.revocable && !pass.seen.request.traits.shared),
     };
     let identity = identity(pass, serial);
     call(pass, "issue", Came::lost, async move |turns| {
@@ -236,6 +236,11 @@ fn allowed_ask(pass: &Pass) -> Option<Ask> {
         .filter(|_| was_served || pass.permission.is_some())
 }
 
+/// Whether what is revoked is all that is left of a request that is going and leaves nothing behind.
+fn is_last(pass: &Pass) -> bool {
+    pass.seen.request.deleting.is_some() && !pass.seen.request.retain
+}
+
 async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
     let (Some(connection), Some(kind)) = (pass.revoking.clone(), pass.kind) else {
         return;
@@ -245,10 +250,7 @@ async fn revoke(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
-    let (is_last, permission) = (
-        pass.seen.request.deleting.is_some(),
-        pass.permission.clone(),
-    );
+    let (is_last, permission) = (is_last(pass), pass.permission.clone());
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     let (request, provider) = (pass.key.clone(), pass.provider.clone());
     call(pass, "revoke", lost, async move |turns| {
@@ -285,10 +287,7 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let (identity, owner) = (identity(pass, serial), owner_of(pass, serial));
     let ask = allowed_ask(pass);
-    let (is_last, permission) = (
-        pass.seen.request.deleting.is_some(),
-        pass.permission.clone(),
-    );
+    let (is_last, permission) = (is_last(pass), pass.permission.clone());
     let lost = move |failure| Came::Revoked(serial, Err(failure));
     call(pass, "confirm", lost, async move |turns| {
         let holder = Holder {

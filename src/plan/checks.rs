@@ -138,7 +138,8 @@ fn refused(seen: &Observed, _: Timestamp) -> Option<Finding> {
 pub(super) fn leaked(seen: &Observed, _: Timestamp) -> Option<Finding> {
     let asked = seen.request.revoke_retiring.as_ref()?;
     seen.published()?;
-    (seen.request.traits.revocable && seen.leaked() != Some(asked)).then_some(())?;
+    let traits = seen.request.traits;
+    (traits.revocable && !traits.shared && seen.leaked() != Some(asked)).then_some(())?;
     replace(Why::Leaked)
 }
 

@@ -124,6 +124,8 @@ pub struct Traits {
     /// A new value of the annotation `rotate` may have it made anew at the provider, which kills the one
     /// before at once: where the request says so.
     pub regenerable: bool,
+    /// A rotation finds the same one again, so that none is there which could be revoked after a leak.
+    pub shared: bool,
 }
 
 /// What a request asks for.
@@ -388,6 +390,8 @@ pub struct Failure {
     pub message: String,
     /// How long the provider asked to be left alone.
     pub retry_after: Option<SignedDuration>,
+    /// How long this request alone has to wait, because what it has begun may still come to something.
+    pub rest: Option<SignedDuration>,
 }
 
 impl Observed {
@@ -556,6 +560,7 @@ fn record(failure: Failure, attempts: u32, inputs: String, now: Timestamp) -> Fa
         last_attempt_time: now,
         not_before: failure
             .retry_after
+            .max(failure.rest)
             .and_then(|wait| now.checked_add(wait).ok()),
         inputs,
         message: failure.message,

@@ -326,6 +326,7 @@ pub fn by_status(status: StatusCode, retry_after: Option<SignedDuration>, who: &
         reason,
         message: format!("{who} {says} (HTTP {})", status.as_u16()),
         retry_after,
+        rest: None,
     }
 }
 
@@ -343,6 +344,7 @@ pub fn failed(reason: Reason, message: impl Into<String>) -> Failure {
         reason,
         message: message.into(),
         retry_after: None,
+        rest: None,
     }
 }
 

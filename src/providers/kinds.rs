@@ -81,6 +81,7 @@ impl Capabilities {
             parting: self.deletion == Deletion::ByItself,
             fetched: self.rereadable && self.making != Making::Additive,
             regenerable: self.making == Making::KillsTheOldOnRotation,
+            shared: self.deletion == Deletion::WithAllOthers,
         }
     }
 }

@@ -1,15 +1,16 @@
 //! Crash safety, tested: the life of a request is listed call by call, and at each call that changes
 //! something the operator is killed before and after it took effect, or loses the answer alone.
 //!
-//! Every kind that has to be revoked has such a test: a file of its own in this folder. The others need
-//! none:
+//! Every kind that is made and revoked by a name of its own has such a test: a file in this folder. The
+//! others need none:
 //!
 //! - Tokens of DCE and of Keystone end by themselves, within days and within hours. What a crash has left
 //!   of them dies without anybody's doing, and DCE's cannot be revoked by anybody.
 //! - The keys of CloudCenter and CloudMC, and SODA's with `adopt`, are only read, and a second reading is as
 //!   good as the first.
 //! - What SODA and CloudCenter are asked to make where a request says so has no name that could be looked
-//!   for. That it is not made twice, whatever becomes of the call, is told in their own stories.
+//!   for. That it is not made twice, whatever becomes of the call, is told in their own stories; and so is
+//!   what becomes of SODA's, of which none goes without all others of its user.
 
 mod accident;
 mod dce;
@@ -20,7 +21,7 @@ mod soda;
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
-use credential_operator::providers::kinds::Deletion;
+use credential_operator::providers::{Kind, kinds::Deletion};
 use futures::StreamExt;
 use testkit::wire::{CallHead, Mark};
 
@@ -211,9 +212,9 @@ fn objection<L: Life>(kind: L::Kind, calm: usize, outcome: &Outcome) -> Option<S
 }
 
 #[test]
-fn every_kind_that_has_to_be_revoked_has_such_a_test() {
+fn every_kind_that_is_made_and_revoked_by_its_name_has_such_a_test() {
     let played = [keystone::KINDS, dce::KINDS, soda::KINDS].concat();
-    for kind in credential_operator::providers::Kind::ALL {
+    for kind in Kind::ALL {
         // What goes only with all others of its user has no name by which a crash would lose it; that what
         // goes is said anew after one is a story of its own.
         let by_name = kind.capabilities().deletion == Deletion::ByName;

@@ -96,6 +96,7 @@ fn a_provider_that_names_a_time_is_not_asked_before() {
         reason: Reason::RateLimited,
         message: String::new(),
         retry_after: Some(SignedDuration::from_secs(100)),
+        rest: None,
     };
     seen.fail(failure, at(0));
     assert!(matches!(plan(&seen, at(99)), Decision::Wait(_)));

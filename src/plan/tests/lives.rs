@@ -36,6 +36,7 @@ fn play(
                         reason,
                         message: String::new(),
                         retry_after: None,
+                        rest: None,
                     },
                     now,
                 ),

@@ -159,6 +159,7 @@ fn with_failure(mut seen: Observed, reason: Reason, second: i64) -> Observed {
         reason,
         message: "it failed".into(),
         retry_after: None,
+        rest: None,
     };
     seen.fail(failure, at(second));
     seen

@@ -58,6 +58,7 @@ pub(super) fn failed_to_revoke(mut seen: Observed, reason: Reason, second: i64) 
         reason,
         message: "it failed".into(),
         retry_after: None,
+        rest: None,
     };
     seen.fail_to_revoke(1, failure, at(second));
     seen

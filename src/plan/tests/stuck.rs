@@ -127,6 +127,7 @@ fn each_is_tried_once_in_a_round() {
             reason: Reason::Forbidden,
             message: "no".into(),
             retry_after: None,
+            rest: None,
         };
         seen.fail_to_revoke(serial, failure, at(second));
     };

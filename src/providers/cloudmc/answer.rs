@@ -137,6 +137,7 @@ impl Said {
             reason,
             message: format!("{NAME} {what}"),
             retry_after: answer.retry_after,
+            rest: None,
         };
         Err(match self {
             Said::Done => return Ok(()),

@@ -176,6 +176,7 @@ pub fn read(ask: &Ask, answer: &Answer) -> Result<SecretData, Failure> {
 fn lost(answer: &Answer) -> Failure {
     Failure {
         retry_after: answer.retry_after,
+        rest: None,
         ..failed(
             Reason::Forbidden,
             format!(

@@ -101,6 +101,7 @@ pub fn failure(answer: &Answer) -> Failure {
         // That the login is refused is Keystone's to say.
         StatusCode::UNAUTHORIZED => Failure {
             retry_after: answer.retry_after,
+            rest: None,
             ..unavailable(
                 "answers HTTP 401, as it does when its own Keystone does not answer it, or refuses its own login; that says \
                  nothing about the provider's login",
