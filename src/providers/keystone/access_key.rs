@@ -61,22 +61,22 @@ struct Created {
 }
 
 #[derive(Deserialize)]
-struct Rows {
-    credentials: Vec<Row>,
+pub(super) struct Rows {
+    pub(super) credentials: Vec<Row>,
     #[serde(default)]
     truncated: bool,
 }
 
 #[derive(Deserialize)]
-struct Row {
-    id: String,
-    user_id: String,
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) user_id: String,
     #[serde(default)]
-    project_id: Option<String>,
+    pub(super) project_id: Option<String>,
     #[serde(default, rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     #[serde(default)]
-    blob: Option<Zeroizing<String>>,
+    pub(super) blob: Option<Zeroizing<String>>,
 }
 
 impl Client {
@@ -450,42 +450,12 @@ impl Client {
         }
         rows.are_all().map(|()| false)
     }
-
-    /// The credentials of the login's own user, of all projects and types. `None` where the login, or
-    /// what stands before Keystone, does not let them be listed.
-    ///
-    /// # Errors
-    /// Those of a login and of a call.
-    pub(in crate::providers) async fn own_credentials(
-        &self,
-        turns: &dyn Turns,
-        session: &mut Arc<Session>,
-    ) -> Result<Option<Vec<Held>>, Failure> {
-        let own = session.user.id.clone();
-        let request = Request {
-            query: &[("user_id", &own)],
-            ..Request::new(Method::GET, &["v3", "credentials"])
-        };
-        let answer = self.call(turns, session, request).await?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => return Ok(None),
-            _ => return Err(answer::failure(&answer)),
-        }
-        let rows: Rows = answer::read(&answer)?;
-        rows.are_all()?;
-        let own = rows
-            .credentials
-            .into_iter()
-            .filter(|row| row.user_id == own);
-        Ok(Some(own.map(Held::from).collect()))
-    }
 }
 
 impl Rows {
     /// # Errors
     /// `UnexpectedAnswer` when they are only a part.
-    fn are_all(&self) -> Result<(), Failure> {
+    pub(super) fn are_all(&self) -> Result<(), Failure> {
         if self.truncated {
             return Err(unexpected(
                 "lists only a part of the credentials of the login's user; raise its list_limit",
@@ -511,48 +481,6 @@ pub(in crate::providers) enum Standing {
     Absent,
     /// Something that the login may not see.
     Hidden,
-}
-
-/// A credential of the login's own user, without what is secret in it.
-pub(in crate::providers) struct Held {
-    /// Its id.
-    pub id: String,
-    /// Its type, such as `ec2`.
-    pub kind: String,
-    /// The project that it is for.
-    pub project: Option<String>,
-    /// Its access key, if it is a pair.
-    pub access: Option<String>,
-    /// Whether it was made for a request.
-    pub is_ours: bool,
-    /// Whether it is written as an object, as pairs are.
-    pub is_object: bool,
-}
-
-impl From<Row> for Held {
-    fn from(row: Row) -> Self {
-        #[derive(Deserialize)]
-        struct Blob {
-            #[serde(default)]
-            access: Option<String>,
-            #[serde(default)]
-            managed_by: Option<String>,
-        }
-        let text = row.blob.as_ref().map_or("", |blob| blob.as_str());
-        let blob: Option<Blob> = serde_json::from_str(text).ok();
-        let by = blob.as_ref().and_then(|blob| blob.managed_by.as_deref());
-        Held {
-            is_ours: by.is_some_and(|by| by.starts_with(identity::MARK)),
-            // As SODA reads it.
-            is_object: blob.is_some() && !text.contains('`'),
-            access: blob
-                .and_then(|blob| blob.access)
-                .filter(|_| row.kind == "ec2"),
-            id: row.id,
-            kind: row.kind,
-            project: row.project_id,
-        }
-    }
 }
 
 /// What Keystone shows of a pair.

@@ -145,37 +145,6 @@ impl Client {
         session.map_err(|failure| permit::scope_refused(permission, &ask.project, failure))
     }
 
-    /// The session for one of the projects that the login may enter, always the same one; `None` when
-    /// there is none.
-    ///
-    /// # Errors
-    /// Those of a login and of a call.
-    pub(in crate::providers) async fn for_any_project(
-        &self,
-        turns: &dyn Turns,
-    ) -> Result<Option<Arc<Session>>, Failure> {
-        #[derive(serde::Deserialize)]
-        struct Projects {
-            projects: Vec<Project>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Project {
-            id: String,
-        }
-        let mut session = self.session(turns, &Scope::None).await?;
-        let request = Request::new(Method::GET, &["v3", "auth", "projects"]);
-        let answer = self.call(turns, &mut session, request).await?;
-        if answer.status != StatusCode::OK {
-            return Err(super::answer::failure(&answer));
-        }
-        let listed: Projects = super::answer::read(&answer)?;
-        let first = listed.projects.into_iter().map(|project| project.id).min();
-        match first {
-            Some(id) => self.for_project(turns, &Named::Id(id)).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Logs in anew, in place of a session that has ended before its time.
     ///
     /// # Errors
@@ -228,7 +197,15 @@ impl Client {
         self.session(turns, &Scope::None).await
     }
 
-    async fn session(&self, turns: &dyn Turns, scope: &Scope) -> Result<Arc<Session>, Failure> {
+    /// The session for a scope; logs in when there is none.
+    ///
+    /// # Errors
+    /// Those of a login.
+    pub(super) async fn session(
+        &self,
+        turns: &dyn Turns,
+        scope: &Scope,
+    ) -> Result<Arc<Session>, Failure> {
         if let Some(session) = self.living(scope) {
             return Ok(session);
         }

@@ -176,7 +176,7 @@ impl Client {
             ""
         };
         let words = format!(
-            "SODA deletes all credentials of the login's user or none. These {} go, at all projects: {}{more}",
+            "SODA deletes all credentials of the login's user or none. These {} go, whatever project they are for: {}{more}",
             items.len(),
             shown.join(", ")
         );
