@@ -24,6 +24,7 @@ use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 use credential_operator::providers::{Kind, kinds::Deletion};
 use futures::StreamExt;
 use testkit::wire::{CallHead, Mark};
+use tokio::sync::Semaphore;
 
 use crate::{
     journal::{is_issue, was_always_good},
@@ -34,8 +35,12 @@ use accident::{Accident, Point, points};
 use life::Life;
 use phases::{Phase, gone, settled};
 
-/// How many lives are played side by side.
+/// How many lives of a kind are played side by side.
 const SIDE_BY_SIDE: usize = 6;
+
+/// And how many of all kinds: their tests run side by side as well, and too many lives at once miss their
+/// deadlines.
+static STAGES: Semaphore = Semaphore::const_new(9);
 
 /// Which of the two servers a call goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -234,6 +239,7 @@ async fn no_crash_breaks_it<L: Life>(kind: L::Kind) {
 
     let outcomes: Vec<_> = futures::stream::iter(points(&expected::<L>(kind)))
         .map(|point| async move {
+            let _turn = STAGES.acquire().await.expect("it is never closed");
             let outcome = tokio::spawn(play::<L>(kind, Some(point.clone()))).await;
             let outcome = outcome.unwrap_or_else(|error| Err(error.to_string()));
             (point, outcome)
