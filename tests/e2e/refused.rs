@@ -4,6 +4,7 @@
 
 mod accepted;
 mod changes;
+mod cloudcenter;
 mod cloudmc;
 mod endpoints;
 mod keystone;
