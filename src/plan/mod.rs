@@ -10,6 +10,7 @@ pub mod conditions;
 mod farewell;
 pub mod ledger;
 pub mod observed;
+mod outcome;
 pub mod provider;
 pub mod refusal;
 pub mod regeneration;

@@ -4,6 +4,7 @@ mod cases;
 mod delays;
 mod farewell;
 mod lives;
+mod proofs;
 mod providers;
 mod purity;
 mod regeneration;
