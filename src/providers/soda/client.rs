@@ -33,20 +33,11 @@ pub struct Client {
     /// The Keystone behind it.
     pub(super) keystone: keystone::Client,
     http: HttpClient,
-    /// Projects in which it is not known whether a pair was made: by whom it was asked for, and until
-    /// when it may still appear. Held while one is looked for and made, so that two requests do not
-    /// make two.
-    pub(super) unsettled: tokio::sync::Mutex<HashMap<String, Unsettled>>,
+    /// Projects in which it is not known whether a pair was made, and until when it may still appear. Held
+    /// while one is looked for and made, so that two requests do not make two.
+    pub(super) unsettled: tokio::sync::Mutex<HashMap<String, Instant>>,
     /// What was said to be deleted, by the UID of the request.
     pub(super) announced: Mutex<HashMap<String, Announced>>,
-}
-
-/// A pair that may appear.
-pub(super) struct Unsettled {
-    /// The UID of the request that it was asked for.
-    pub request: String,
-    /// Until when nobody else asks for one.
-    pub until: Instant,
 }
 
 impl Client {

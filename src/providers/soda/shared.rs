@@ -10,7 +10,6 @@ use serde_json::json;
 use super::{
     Ask, Client,
     answer::{self, Pair},
-    client::Unsettled,
 };
 use crate::{
     api::Reason,
@@ -53,7 +52,7 @@ impl Client {
             .await?;
         let mut unsettled = self.unsettled.lock().await;
         let now = clock::monotonic();
-        unsettled.retain(|_, one| one.until > now);
+        unsettled.retain(|_, until| *until > now);
         let mut found = self.shareable(turns, &mut session, None).await?;
         if let Some(place) = preferred(&found.pairs, identity) {
             let pair = found.pairs.swap_remove(place);
@@ -61,25 +60,20 @@ impl Client {
         }
         let project = session.project.as_ref();
         let project = project.map_or("", |project| &project.id).to_owned();
-        if let Some(one) = unsettled.get(&project)
-            && one.request != identity.uid
-        {
+        if let Some(until) = unsettled.get(&project) {
+            // Whoever asks, and were it anew: it is looked for, not asked for once more.
             return Err(later(
                 failed(
                     Reason::ProviderUnavailable,
                     "SODA has failed to make a pair for the same project a moment ago, and one may still appear",
                 ),
-                one.until.saturating_duration_since(now),
+                until.saturating_duration_since(now),
             ));
         }
         let pair = match self.make(turns, &mut session, &project).await {
             Ok(pair) => pair,
             Err(failure) => {
-                let one = Unsettled {
-                    request: identity.uid.clone(),
-                    until: clock::monotonic() + MAY_APPEAR,
-                };
-                unsettled.insert(project, one);
+                unsettled.insert(project, clock::monotonic() + MAY_APPEAR);
                 return Err(later(failure, MAY_APPEAR));
             }
         };
@@ -269,12 +263,31 @@ fn listed(pairs: &[Pair]) -> String {
     some.join(", ")
 }
 
-/// A failure after which nothing is tried again for a while.
+/// A failure after which this request waits for a while. Others, of other projects among them, do not.
 fn later(failure: Failure, wait: Duration) -> Failure {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    let asked = failure.retry_after.unwrap_or(SignedDuration::ZERO);
     Failure {
-        retry_after: Some(asked.max(wait)),
+        rest: Some(wait),
         ..failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_still_appear_keeps_one_request_waiting_and_no_provider() {
+        let unavailable = answer::unavailable("fails");
+        let failure = later(unavailable, MAY_APPEAR);
+        assert_eq!(failure.rest, Some(SignedDuration::from_secs(7)));
+        assert_eq!(failure.retry_after, None, "nobody else waits");
+        // What the server itself asks for holds for all.
+        let asked = Failure {
+            retry_after: Some(SignedDuration::from_secs(60)),
+            ..answer::unavailable("fails")
+        };
+        let failure = later(asked, MAY_APPEAR);
+        assert_eq!(failure.retry_after, Some(SignedDuration::from_secs(60)));
     }
 }
