@@ -29,6 +29,8 @@ const MAY_APPEAR: Duration = Duration::from_secs(7);
 /// The pairs of the login's user for a project that can be shared.
 struct Shareable {
     pairs: Vec<Pair>,
+    /// The access keys of those that were made for requests, which do not count: they end with those.
+    ours: Vec<String>,
     /// Whether it is certain that there are no others.
     is_certain: bool,
 }
@@ -53,7 +55,7 @@ impl Client {
         let mut unsettled = self.unsettled.lock().await;
         let now = clock::monotonic();
         unsettled.retain(|_, until| *until > now);
-        let mut found = self.shareable(turns, &mut session, None).await?;
+        let mut found = self.shareable(turns, &mut session).await?;
         if let Some(place) = preferred(&found.pairs, identity) {
             let pair = found.pairs.swap_remove(place);
             return Ok(self.published(&session, identity, &pair, &found.pairs));
@@ -79,7 +81,7 @@ impl Client {
         };
         drop(unsettled);
         // Without an answer to this there is nothing to tell; the pair works all the same.
-        let all = self.shareable(turns, &mut session, None).await;
+        let all = self.shareable(turns, &mut session).await;
         let mut others = all.map_or_else(|_| Vec::new(), |all| all.pairs);
         others.retain(|other| other.access_key != pair.access_key);
         Ok(self.published(&session, identity, &pair, &others))
@@ -126,7 +128,7 @@ impl Client {
             .keystone
             .permitted_pair(turns, &ask.pair, permission)
             .await?;
-        let found = self.shareable(turns, &mut session, access).await?;
+        let found = self.shareable(turns, &mut session).await?;
         let pairs = &found.pairs;
         let place = match access {
             Some(access) => pairs.iter().position(|pair| pair.access_key == access),
@@ -143,6 +145,10 @@ impl Client {
         }
         let project = &ask.pair.project;
         let words = match (access, &pairs[..]) {
+            (Some(access), _) if found.ours.iter().any(|ours| ours == access) => format!(
+                "the pair with the access key {access} was made for a request, which revokes it when it rotates or goes: it \
+                 cannot be adopted; name another one in spec.soda.accessKey.accessKeyID"
+            ),
             (Some(access), _) => format!(
                 "the login's user has no pair with the access key {access} for project {project}; correct \
                  spec.soda.accessKey.accessKeyID"
@@ -161,13 +167,11 @@ impl Client {
         Err(failed(Reason::ScopeRefused, words))
     }
 
-    /// What SODA shows and Keystone confirms, without what is made for requests, which is theirs alone;
-    /// `named` is the access key of one that counts all the same.
+    /// What SODA shows and Keystone confirms, without what is made for requests, which is theirs alone.
     async fn shareable(
         &self,
         turns: &dyn Turns,
         session: &mut Arc<Session>,
-        named: Option<&str>,
     ) -> Result<Shareable, Failure> {
         let shown = self.read(turns, session).await?;
         let known = self.keystone.own_credentials(turns, session).await?;
@@ -184,21 +188,26 @@ impl Client {
         let Some(known) = known else {
             return Ok(Shareable {
                 is_certain: !is_shown_empty,
+                ours: Vec::new(),
                 pairs,
             });
         };
-        let counts: Vec<&str> = known
+        let of_project = known
             .iter()
-            .filter(|held| held.project.as_deref() == Some(project))
-            .filter(|held| !held.is_ours || held.access.as_deref() == named)
+            .filter(|held| held.project.as_deref() == Some(project));
+        let (ours, others): (Vec<_>, Vec<_>) = of_project.partition(|held| held.is_ours);
+        let counts: Vec<&str> = others
+            .iter()
             .filter_map(|held| held.access.as_deref())
             .collect();
         pairs.retain(|pair| counts.contains(&pair.access_key.as_str()));
         if pairs.is_empty() && !counts.is_empty() {
             return Err(answer::at_odds((!is_shown_empty).then_some(&[])));
         }
+        let ours = ours.into_iter();
         Ok(Shareable {
             pairs,
+            ours: ours.filter_map(|held| held.access.clone()).collect(),
             is_certain: true,
         })
     }
