@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     Ask, Client,
     answer::{self, Pair},
+    doubt::MAY_APPEAR,
 };
 use crate::{
     api::Reason,
@@ -22,10 +23,6 @@ use crate::{
     },
 };
 
-/// How long a pair may appear after SODA has failed to make one: it gives up after five seconds, and
-/// what it has begun goes on.
-const MAY_APPEAR: Duration = Duration::from_secs(7);
-
 /// The pairs of the login's user for a project that can be shared.
 struct Shareable {
     pairs: Vec<Pair>,
@@ -36,8 +33,8 @@ struct Shareable {
 }
 
 impl Client {
-    /// The pair that SODA has made for the project. Only where there is none is it asked to make one, once:
-    /// it may make two, or one that it does not tell of.
+    /// The pair that SODA has made for the project. Only where there is none, and none may be about to appear,
+    /// is it asked to make one: it may make two, or one that it does not tell of.
     ///
     /// # Errors
     /// Those of a login and of a call. After one to make a pair nothing is tried again for a while.
@@ -52,34 +49,35 @@ impl Client {
             .keystone
             .permitted_pair(turns, &ask.pair, permission)
             .await?;
-        let mut unsettled = self.unsettled.lock().await;
-        let now = clock::monotonic();
-        unsettled.retain(|_, until| *until > now);
+        let project = session.project.as_ref();
+        let project = project.map_or("", |project| &project.id).to_owned();
+        let mut doubt = self.doubt.lock().await;
         let mut found = self.shareable(turns, &mut session).await?;
         if let Some(place) = preferred(&found.pairs, identity) {
+            doubt.settled(&project);
             let pair = found.pairs.swap_remove(place);
             return Ok(self.published(&session, identity, &pair, &found.pairs));
         }
-        let project = session.project.as_ref();
-        let project = project.map_or("", |project| &project.id).to_owned();
-        if let Some(until) = unsettled.get(&project) {
-            // Whoever asks, and were it anew: it is looked for, not asked for once more.
-            return Err(later(
-                failed(
-                    Reason::ProviderUnavailable,
-                    "SODA has failed to make a pair for the same project a moment ago, and one may still appear",
-                ),
-                until.saturating_duration_since(now),
+        if !found.is_certain && identity.held.is_some() {
+            return Err(answer::unavailable(
+                "shows no pair, although the request has one: so it does when the pair is gone, and when its Keystone fails; \
+                 Keystone does not let the login's credentials be listed, which would tell. Nothing is made as long as that \
+                 lasts; if the pair is gone, delete the request and create it anew",
             ));
+        }
+        // Whoever asks, and were it anew: what may still appear is looked for, not asked for once more.
+        if let Some((wait, why)) = doubt.wait(&project, found.is_certain, clock::monotonic()) {
+            return Err(later(answer::unavailable(why), wait));
         }
         let pair = match self.make(turns, &mut session, &project).await {
             Ok(pair) => pair,
             Err(failure) => {
-                unsettled.insert(project, clock::monotonic() + MAY_APPEAR);
+                doubt.failed(&project, clock::monotonic());
                 return Err(later(failure, MAY_APPEAR));
             }
         };
-        drop(unsettled);
+        doubt.settled(&project);
+        drop(doubt);
         // Without an answer to this there is nothing to tell; the pair works all the same.
         let all = self.shareable(turns, &mut session).await;
         let mut others = all.map_or_else(|_| Vec::new(), |all| all.pairs);
