@@ -73,6 +73,8 @@ impl Client {
             Ok(pair) => pair,
             Err(failure) => {
                 doubt.failed(&project, clock::monotonic());
+                // Should the request go before one is published, nobody looks for what may have been made.
+                tracing::warn!(request = %identity.uid, %project, reason = %failure.reason, "whether SODA has made a pair is not known");
                 return Err(later(failure, MAY_APPEAR));
             }
         };
