@@ -133,8 +133,7 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_namespace_that_goes_it_is_said_beside_the_provider_and_where_nobody_can_tell_it_is_given_up()
- {
+async fn in_a_namespace_that_goes_it_is_said_beside_the_provider() {
     let mut rig = Rig::simulated("soda-ending-ns", SodaOptions::default()).await;
     rig.keystone.stage.start().await;
     let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});

@@ -158,7 +158,7 @@ async fn a_pair_that_appears_seconds_after_an_error_is_taken() {
     ];
     let stories = both.map(async |(name, generation)| {
         let late = |rig: &Rig| {
-            let late = Fault::Delay(Duration::from_secs(4));
+            let late = Fault::Delay(Duration::from_secs(6));
             rig.soda.keystone_faults().push_n(KEYSTONE_CREATE, late, 1);
         };
         // The older generation says in its error that time ran out.
