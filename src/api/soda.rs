@@ -111,7 +111,8 @@ pub struct SodaGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lifetime: Option<Duration>,
     /// Whether requests may say `issueThrough: Soda`: such a pair can be guessed by whoever knows when
-    /// SODA's service was started, and stays when its request goes. False when absent.
+    /// SODA's service was started, and stays when its request goes, unless that says `onDelete`. False when
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue_through_soda: Option<bool>,
     /// Whether requests may say `adopt: true`: they share a pair that the login's user has already.
@@ -144,7 +145,8 @@ pub struct SodaCredential {
 
 /// A pair of access key and secret key. It is issued at Keystone under a name that follows from the
 /// request, read back through SODA, which proves that SODA accepts it, and revoked at Keystone.
-/// `issueThrough: Soda` and `adopt: true` are other ways to have one, of which neither can be revoked.
+/// `issueThrough: Soda` and `adopt: true` are other ways to have one, of which neither can be revoked alone;
+/// `onDelete` ends the first one with all others of its user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -180,7 +182,8 @@ pub struct SodaAccessKey {
     /// never revoked. Cannot be changed. False when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopt: Option<bool>,
-    /// Which pair is adopted, by its access key, where the login's user has several for the project.
+    /// Which pair is adopted, by its access key, where the login's user has several for the project. One
+    /// that was made for a request is refused: it is revoked when that rotates or goes.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -207,6 +210,7 @@ pub enum IssueThrough {
 pub enum OnDelete {
     /// SODA's own `DELETE`, the only one that it has: **all** credentials of the login's user go with the
     /// pair, of all projects and types, those of other requests among them. What will go is listed
-    /// beforehand in the request's status and in an event, ten seconds at least before it happens.
+    /// beforehand in the request's status and in an event, ten seconds at least before it happens: all of
+    /// them are counted, and the first sixteen named. What it lists anew is said anew.
     DeleteAllKeysOfUser,
 }

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::{error::PassError, observe::Pass, record};
 use crate::{
     api::{self, CredentialRequest, REVOKE_FINALIZER, reference::ProviderKind},
-    plan::{ledger, report::Note},
+    plan::{
+        ledger,
+        report::{Note, shortened},
+    },
 };
 
 /// Puts the finalizer on the request.
@@ -70,44 +73,39 @@ fn tell(pass: &Pass, left: &[String]) {
     for _ in left {
         pass.context.metrics.left_behind();
     }
+    let mut note = Note {
+        warning: true,
+        reason: "GivenUp",
+        action: "Revoke",
+        note: format!("it went without its credentials being revoked; they may be alive: {what}"),
+    };
     // The request is gone, and its namespace may be.
-    if pass.provider.kind == ProviderKind::ClusterCredentialProvider
-        && let Some(link) = &pass.link
-    {
-        let provider = ObjectReference {
-            api_version: Some(format!("{}/{}", api::GROUP, api::VERSION)),
-            kind: Some(pass.provider.kind.to_string()),
-            name: Some(pass.provider.name.clone()),
-            uid: Some(link.declared().uid.clone()),
-            ..ObjectReference::default()
-        };
-        let note = Note {
-            warning: true,
-            reason: "GivenUp",
-            action: "Revoke",
-            note: format!(
-                "CredentialRequest {} went without its credentials being revoked; they may be alive: {what}",
-                pass.key
-            )
-            .chars()
-            .take(1000)
-            .collect(),
-        };
-        record::tell_about(&pass.context, provider, note);
-    } else {
-        let note = Note {
-            warning: true,
-            reason: "GivenUp",
-            action: "Revoke",
-            note: format!(
-                "it went without its credentials being revoked; they may be alive: {what}"
-            )
-            .chars()
-            .take(1000)
-            .collect(),
-        };
+    if !tell_beside_provider(pass, &note) {
+        note.note = shortened(&note.note);
         record::tell(&pass.context, pass.request.as_ref(), note);
     }
+}
+
+/// Sends an event about the request beside its provider, where that lives in no namespace.
+pub(super) fn tell_beside_provider(pass: &Pass, note: &Note) -> bool {
+    if pass.provider.kind != ProviderKind::ClusterCredentialProvider {
+        return false;
+    }
+    let Some(link) = &pass.link else { return false };
+    let provider = ObjectReference {
+        api_version: Some(format!("{}/{}", api::GROUP, api::VERSION)),
+        kind: Some(pass.provider.kind.to_string()),
+        name: Some(pass.provider.name.clone()),
+        uid: Some(link.declared().uid.clone()),
+        ..ObjectReference::default()
+    };
+    let words = format!("CredentialRequest {}: {}", pass.key, note.note);
+    let note = Note {
+        note: shortened(&words),
+        ..note.clone()
+    };
+    record::tell_about(&pass.context, provider, note);
+    true
 }
 
 async fn patch(pass: &mut Pass, finalizers: Vec<String>) -> Result<bool, PassError> {

@@ -15,10 +15,12 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     context::Context,
     error::{self, PassError},
+    finalizer,
     key::RequestKey,
     observe::Pass,
 };
@@ -72,6 +74,13 @@ pub async fn record(pass: &mut Pass, decision: &Decision, now: Timestamp) -> Res
         });
     });
     for note in report.events {
+        if note.is_notice() {
+            tracing::warn!(request = %pass.key, provider = %pass.provider, notice = %note.note, "more will be destroyed than is the request's own");
+        }
+        if note.is_notice() && pass.seen.request.namespace_deleting {
+            // The API server takes no further events in a namespace that is going.
+            finalizer::tell_beside_provider(pass, &note);
+        }
         tell(&pass.context, pass.request.as_ref(), note);
     }
     Ok(())
@@ -229,6 +238,14 @@ pub fn tell<K: Resource<DynamicType = ()>>(context: &Arc<Context>, about: &K, no
 /// Sends an event about an object that need not be at hand, without waiting for it.
 pub fn tell_about(context: &Arc<Context>, reference: ObjectReference, note: report::Note) {
     let context = Arc::clone(context);
+    // Events that differ in their words alone are counted as one, which keeps the first one's.
+    let action = if note.is_notice() {
+        let digest = Sha256::digest(&note.note);
+        let hex = digest.iter().take(4).map(|byte| format!("{byte:02x}"));
+        format!("{}-{}", note.action, hex.collect::<String>())
+    } else {
+        note.action.to_owned()
+    };
     tokio::spawn(async move {
         let event = Event {
             type_: if note.warning {
@@ -238,7 +255,7 @@ pub fn tell_about(context: &Arc<Context>, reference: ObjectReference, note: repo
             },
             reason: note.reason.to_owned(),
             note: Some(note.note),
-            action: note.action.to_owned(),
+            action,
             secondary: None,
         };
         if let Err(error) = context.events.publish(&event, &reference).await {

@@ -34,6 +34,14 @@ pub struct Note {
     pub note: String,
 }
 
+impl Note {
+    /// Whether people have to be able to read it before something happens: it is told by itself each time,
+    /// and wherever it can be told.
+    pub fn is_notice(&self) -> bool {
+        self.reason == Reason::DestroysMore.as_str()
+    }
+}
+
 /// The report of a settled pass. `None` while something is under way that reports back by itself,
 /// and there is nothing new to say: a queue or a running call is no reason for a write.
 pub fn report(
@@ -221,7 +229,7 @@ fn events(
             && is.reason != Reason::Progressing.as_str()
             && is.reason != Reason::Suspended.as_str()
             && is.reason != Reason::Revoking.as_str()
-            && was.is_none_or(|was| was.status != is.status || was.reason != is.reason)
+            && was.is_none_or(|was| is_news(was, is))
             && let Some(reason) = Reason::ALL
                 .iter()
                 .find(|reason| reason.as_str() == is.reason)
@@ -236,6 +244,13 @@ fn events(
         }
     }
     notes
+}
+
+/// Whether a condition says something else than before. Words change often, and are news only where they
+/// list what will be destroyed.
+fn is_news(was: &Condition, is: &Condition) -> bool {
+    let is_list = is.reason == Reason::DestroysMore.as_str();
+    was.status != is.status || was.reason != is.reason || (is_list && was.message != is.message)
 }
 
 fn action(decision: &Decision) -> &'static str {
@@ -255,7 +270,7 @@ fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
 }
 
 /// Events hold at most 1024 bytes.
-fn shortened(note: &str) -> String {
+pub fn shortened(note: &str) -> String {
     let mut end = note.len().min(1000);
     while !note.is_char_boundary(end) {
         end -= 1;

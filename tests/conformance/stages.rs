@@ -123,11 +123,25 @@ impl Bench {
         }
     }
 
+    /// Where a kind asks to wait before it makes the call, that is done, as the operator does.
     async fn issue(&self, serial: u64) -> Result<Issuance, Failure> {
         let identity = identity(serial);
-        self.connection
-            .issue(&Free, &self.ask, &self.permission, &identity)
-            .await
+        let server = self.subject.system.server_of(Stage::Issue);
+        let route = self.subject.route(Stage::Issue);
+        loop {
+            let before = server.calls_to(route).len();
+            let issued = self
+                .connection
+                .issue(&Free, &self.ask, &self.permission, &identity)
+                .await;
+            let rest = issued.as_ref().err().and_then(|failure| failure.rest);
+            match rest {
+                Some(rest) if server.calls_to(route).len() == before => {
+                    tokio::time::sleep(rest.unsigned_abs()).await;
+                }
+                _ => return issued,
+            }
+        }
     }
 
     /// One that works, so that the stages after it can be looked at.

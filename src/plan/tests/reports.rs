@@ -296,3 +296,42 @@ fn events_are_told_once() {
     let (events, _) = told(&with_failure(again, Reason::Forbidden, 2003), 2003, &status);
     assert_eq!(events, ["Forbidden"]);
 }
+
+#[test]
+fn each_list_of_what_will_be_destroyed_is_an_event_of_its_own() {
+    let says = |message: &str, reason| {
+        let failure = Failure {
+            reason,
+            message: message.into(),
+            retry_after: None,
+            rest: None,
+        };
+        change(revocation::pair(1), |seen| {
+            seen.request.deleting = Some(at(0));
+            seen.access = Access::Open {
+                inputs: String::new(),
+            };
+            seen.fail_to_revoke(1, failure, at(1));
+        })
+    };
+    let told = |seen: &Observed, old: &CredentialRequestStatus| {
+        let report = report::report(seen, &plan(seen, at(1)), old, at(1)).unwrap();
+        (report.events, report.status)
+    };
+    let (events, status) = told(&says("a and b", Reason::DestroysMore), &Default::default());
+    let note = events.last().unwrap();
+    assert!(
+        note.is_notice() && note.note.contains("a and b"),
+        "{note:?}"
+    );
+    let (events, _) = told(&says("a and b", Reason::DestroysMore), &status);
+    assert_eq!(events, [], "the same list once more");
+    let (events, _) = told(&says("a, b and c", Reason::DestroysMore), &status);
+    assert_eq!(events.len(), 1);
+    assert!(events[0].note.contains("a, b and c"), "{events:?}");
+    // Of anything else the reason alone is news.
+    let (events, status) = told(&says("this", Reason::Timeout), &status);
+    assert!(!events[0].is_notice());
+    let (events, _) = told(&says("that", Reason::Timeout), &status);
+    assert_eq!(events, []);
+}

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use reqwest::{Method, StatusCode, header::HeaderName};
@@ -13,10 +12,12 @@ use super::{
     Config,
     answer::{self, Row, unavailable, unexpected},
     config,
-    ending::Announced,
+    doubt::Doubt,
+    ending::Ending,
 };
 use crate::{
     api::{Reason, names::is_id},
+    clock,
     plan::{Failure, Refusal},
     providers::{
         LoginValues,
@@ -33,20 +34,11 @@ pub struct Client {
     /// The Keystone behind it.
     pub(super) keystone: keystone::Client,
     http: HttpClient,
-    /// Projects in which it is not known whether a pair was made: by whom it was asked for, and until
-    /// when it may still appear. Held while one is looked for and made, so that two requests do not
-    /// make two.
-    pub(super) unsettled: tokio::sync::Mutex<HashMap<String, Unsettled>>,
-    /// What was said to be deleted, by the UID of the request.
-    pub(super) announced: Mutex<HashMap<String, Announced>>,
-}
-
-/// A pair that may appear.
-pub(super) struct Unsettled {
-    /// The UID of the request that it was asked for.
-    pub request: String,
-    /// Until when nobody else asks for one.
-    pub until: Instant,
+    /// Whether pairs may be about to appear. Held while one is looked for and made, so that two requests do
+    /// not make two.
+    pub(super) doubt: tokio::sync::Mutex<Doubt>,
+    /// What requests that are going have said and done, by their UIDs.
+    pub(super) endings: Mutex<HashMap<String, Ending>>,
 }
 
 impl Client {
@@ -65,8 +57,8 @@ impl Client {
         Ok(Client {
             keystone: keystone::Client::new(&config.at_keystone(), at_keystone, values, layout)?,
             http: soda,
-            unsettled: tokio::sync::Mutex::default(),
-            announced: Mutex::default(),
+            doubt: tokio::sync::Mutex::new(Doubt::new(clock::monotonic())),
+            endings: Mutex::default(),
         })
     }
 

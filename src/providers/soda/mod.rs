@@ -9,6 +9,7 @@ mod access_key;
 mod answer;
 pub mod client;
 pub mod config;
+mod doubt;
 mod driver;
 mod ending;
 mod permit;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     Ask, Client,
     answer::{self, Pair},
-    client::Unsettled,
+    doubt::MAY_APPEAR,
 };
 use crate::{
     api::Reason,
@@ -23,20 +23,18 @@ use crate::{
     },
 };
 
-/// How long a pair may appear after SODA has failed to make one: it gives up after five seconds, and
-/// what it has begun goes on.
-const MAY_APPEAR: Duration = Duration::from_secs(7);
-
 /// The pairs of the login's user for a project that can be shared.
 struct Shareable {
     pairs: Vec<Pair>,
+    /// The access keys of those that were made for requests, which do not count: they end with those.
+    ours: Vec<String>,
     /// Whether it is certain that there are no others.
     is_certain: bool,
 }
 
 impl Client {
-    /// The pair that SODA has made for the project. Only where there is none is it asked to make one, once:
-    /// it may make two, or one that it does not tell of.
+    /// The pair that SODA has made for the project. Only where there is none, and none may be about to appear,
+    /// is it asked to make one: it may make two, or one that it does not tell of.
     ///
     /// # Errors
     /// Those of a login and of a call. After one to make a pair nothing is tried again for a while.
@@ -51,41 +49,39 @@ impl Client {
             .keystone
             .permitted_pair(turns, &ask.pair, permission)
             .await?;
-        let mut unsettled = self.unsettled.lock().await;
-        let now = clock::monotonic();
-        unsettled.retain(|_, one| one.until > now);
-        let mut found = self.shareable(turns, &mut session, None).await?;
+        let project = session.project.as_ref();
+        let project = project.map_or("", |project| &project.id).to_owned();
+        let mut doubt = self.doubt.lock().await;
+        let mut found = self.shareable(turns, &mut session).await?;
         if let Some(place) = preferred(&found.pairs, identity) {
+            doubt.settled(&project);
             let pair = found.pairs.swap_remove(place);
             return Ok(self.published(&session, identity, &pair, &found.pairs));
         }
-        let project = session.project.as_ref();
-        let project = project.map_or("", |project| &project.id).to_owned();
-        if let Some(one) = unsettled.get(&project)
-            && one.request != identity.uid
-        {
-            return Err(later(
-                failed(
-                    Reason::ProviderUnavailable,
-                    "SODA has failed to make a pair for the same project a moment ago, and one may still appear",
-                ),
-                one.until.saturating_duration_since(now),
+        if !found.is_certain && identity.held.is_some() {
+            return Err(answer::unavailable(
+                "shows no pair, although the request has one: so it does when the pair is gone, and when its Keystone fails; \
+                 Keystone does not let the login's credentials be listed, which would tell. Nothing is made as long as that \
+                 lasts; if the pair is gone, delete the request and create it anew",
             ));
+        }
+        // Whoever asks, and were it anew: what may still appear is looked for, not asked for once more.
+        if let Some((wait, why)) = doubt.wait(&project, found.is_certain, clock::monotonic()) {
+            return Err(later(answer::unavailable(why), wait));
         }
         let pair = match self.make(turns, &mut session, &project).await {
             Ok(pair) => pair,
             Err(failure) => {
-                let one = Unsettled {
-                    request: identity.uid.clone(),
-                    until: clock::monotonic() + MAY_APPEAR,
-                };
-                unsettled.insert(project, one);
+                doubt.failed(&project, clock::monotonic());
+                // Should the request go before one is published, nobody looks for what may have been made.
+                tracing::warn!(request = %identity.uid, %project, reason = %failure.reason, "whether SODA has made a pair is not known");
                 return Err(later(failure, MAY_APPEAR));
             }
         };
-        drop(unsettled);
+        doubt.settled(&project);
+        drop(doubt);
         // Without an answer to this there is nothing to tell; the pair works all the same.
-        let all = self.shareable(turns, &mut session, None).await;
+        let all = self.shareable(turns, &mut session).await;
         let mut others = all.map_or_else(|_| Vec::new(), |all| all.pairs);
         others.retain(|other| other.access_key != pair.access_key);
         Ok(self.published(&session, identity, &pair, &others))
@@ -132,7 +128,7 @@ impl Client {
             .keystone
             .permitted_pair(turns, &ask.pair, permission)
             .await?;
-        let found = self.shareable(turns, &mut session, access).await?;
+        let found = self.shareable(turns, &mut session).await?;
         let pairs = &found.pairs;
         let place = match access {
             Some(access) => pairs.iter().position(|pair| pair.access_key == access),
@@ -149,6 +145,10 @@ impl Client {
         }
         let project = &ask.pair.project;
         let words = match (access, &pairs[..]) {
+            (Some(access), _) if found.ours.iter().any(|ours| ours == access) => format!(
+                "the pair with the access key {access} was made for a request, which revokes it when it rotates or goes: it \
+                 cannot be adopted; name another one in spec.soda.accessKey.accessKeyID"
+            ),
             (Some(access), _) => format!(
                 "the login's user has no pair with the access key {access} for project {project}; correct \
                  spec.soda.accessKey.accessKeyID"
@@ -167,13 +167,11 @@ impl Client {
         Err(failed(Reason::ScopeRefused, words))
     }
 
-    /// What SODA shows and Keystone confirms, without what is made for requests, which is theirs alone;
-    /// `named` is the access key of one that counts all the same.
+    /// What SODA shows and Keystone confirms, without what is made for requests, which is theirs alone.
     async fn shareable(
         &self,
         turns: &dyn Turns,
         session: &mut Arc<Session>,
-        named: Option<&str>,
     ) -> Result<Shareable, Failure> {
         let shown = self.read(turns, session).await?;
         let known = self.keystone.own_credentials(turns, session).await?;
@@ -190,21 +188,26 @@ impl Client {
         let Some(known) = known else {
             return Ok(Shareable {
                 is_certain: !is_shown_empty,
+                ours: Vec::new(),
                 pairs,
             });
         };
-        let counts: Vec<&str> = known
+        let of_project = known
             .iter()
-            .filter(|held| held.project.as_deref() == Some(project))
-            .filter(|held| !held.is_ours || held.access.as_deref() == named)
+            .filter(|held| held.project.as_deref() == Some(project));
+        let (ours, others): (Vec<_>, Vec<_>) = of_project.partition(|held| held.is_ours);
+        let counts: Vec<&str> = others
+            .iter()
             .filter_map(|held| held.access.as_deref())
             .collect();
         pairs.retain(|pair| counts.contains(&pair.access_key.as_str()));
         if pairs.is_empty() && !counts.is_empty() {
             return Err(answer::at_odds((!is_shown_empty).then_some(&[])));
         }
+        let ours = ours.into_iter();
         Ok(Shareable {
             pairs,
+            ours: ours.filter_map(|held| held.access.clone()).collect(),
             is_certain: true,
         })
     }
@@ -269,12 +272,31 @@ fn listed(pairs: &[Pair]) -> String {
     some.join(", ")
 }
 
-/// A failure after which nothing is tried again for a while.
+/// A failure after which this request waits for a while. Others, of other projects among them, do not.
 fn later(failure: Failure, wait: Duration) -> Failure {
     let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    let asked = failure.retry_after.unwrap_or(SignedDuration::ZERO);
     Failure {
-        retry_after: Some(asked.max(wait)),
+        rest: Some(wait),
         ..failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_still_appear_keeps_one_request_waiting_and_no_provider() {
+        let unavailable = answer::unavailable("fails");
+        let failure = later(unavailable, MAY_APPEAR);
+        assert_eq!(failure.rest, Some(SignedDuration::from_secs(7)));
+        assert_eq!(failure.retry_after, None, "nobody else waits");
+        // What the server itself asks for holds for all.
+        let asked = Failure {
+            retry_after: Some(SignedDuration::from_secs(60)),
+            ..answer::unavailable("fails")
+        };
+        let failure = later(asked, MAY_APPEAR);
+        assert_eq!(failure.retry_after, Some(SignedDuration::from_secs(60)));
     }
 }

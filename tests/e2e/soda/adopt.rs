@@ -59,6 +59,11 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     rig.stage().apply(&rig.request("nobody", nobody)).await;
     let words = rig.not_ready("nobody", "ScopeRefused").await;
     assert!(words.contains("AKNOBODY"), "{words}");
+    // Another request's, by its name: it would be revoked under who shares it.
+    let owned = json!({"adopt": true, "accessKeyID": own.0});
+    rig.stage().apply(&rig.request("owned", owned)).await;
+    let words = rig.not_ready("owned", "ScopeRefused").await;
+    assert!(words.contains("was made for a request"), "{words}");
 
     // Gone at Keystone: the only one that is left is taken; when none is left, the Secret stays.
     remove(&rig, "AKONE");
@@ -85,7 +90,7 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     request["spec"]["soda"]["accessKey"]["accessKeyID"] = json!("AKTHREE");
     rig.stage().apply(&request).await;
     holds(three.clone()).await;
-    for name in ["none", "it", "which", "nobody", "own"] {
+    for name in ["none", "it", "which", "nobody", "owned", "own"] {
         rig.delete(name).await;
     }
     assert!(rig.keystone.accepts(&three).await, "it lives on");

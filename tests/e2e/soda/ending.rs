@@ -1,7 +1,8 @@
 //! The end of a pair by SODA's `DELETE`: only where a request asks for it and a grant allows it, after it
 //! was said what goes, once.
 
-use testkit::{server::Fault, soda::KEYSTONE_DELETE};
+use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
+use testkit::{server::Fault, soda::KEYSTONE_DELETE, wire};
 
 use super::*;
 use crate::stage::message_of;
@@ -81,16 +82,25 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     let refused = Fault::status(403, "application/json", "{}");
     rig.soda
         .keystone_faults()
-        .push_n(KEYSTONE_DELETE, refused, 3);
+        .push_n(KEYSTONE_DELETE, refused, 4);
     rig.stage().apply(&rig.provider()).await;
     // It is tried again by itself after a while; somebody who has mended it need not wait.
     rig.touch_login("granted").await;
     stays(&rig, "it", "DestroysMore").await;
+    rig.stage().told(2, "These 3 go").await;
     // What was said before a crash was said by somebody else: it is said anew.
     rig.keystone.stage.kill();
     let mark = rig.keystone.wire.mark();
     rig.keystone.stage.start().await;
-    stays(&rig, "it", "DestroysMore").await;
+    rig.stage().told(3, "These 3 go").await;
+    // So it is when the list has changed.
+    let blob = json!({"ca": "y"}).to_string();
+    let (admin, user) = (rig.keystone.admin(), &rig.keystone.user.id);
+    admin
+        .create_credential_of(user, "cert", &blob)
+        .await
+        .unwrap();
+    rig.stage().told(1, "These 4 go").await;
     let called = |times: u64| {
         let rig = &rig;
         async move {
@@ -116,7 +126,57 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     assert!(rig.keystone.pairs().await.is_empty());
     let deletions = rig.soda.deletions();
     let vanished: Vec<_> = deletions.iter().map(|one| one.vanished.len()).collect();
-    assert_eq!(vanished, [0, 3], "each was said before");
+    assert_eq!(vanished, [0, 4], "each was said before");
     rig.stage().told(3, "These 3 go").await;
+    rig.stage().told(2, "These 4 go").await;
     rig.finish_after(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_namespace_that_goes_it_is_said_beside_the_provider() {
+    let mut rig = Rig::simulated("soda-ending-ns", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
+    let pair = rig.ready("it", fields).await;
+    // Something before Keystone lets the login see no credentials.
+    let refused = wire::ResponseParts::json(403, &json!({"error": {"code": 403}}));
+    rig.keystone.wire.rule(
+        |call| call.path.contains("/credentials"),
+        wire::Fault::Reply(refused),
+        None,
+    );
+    let team = rig.stage().team.clone();
+    let namespaces: Api<Namespace> = Api::all(rig.stage().client.clone());
+    namespaces.delete(&team, &Default::default()).await.unwrap();
+    let notes = |words: &'static str| {
+        let events: Api<Event> = Api::namespaced(rig.stage().client.clone(), "default");
+        let about = format!("CredentialRequest {team}/it: ");
+        async move {
+            eventually(SOON, || async {
+                let events = events.list(&Default::default()).await?;
+                let mut notes = events.into_iter().filter_map(|event| event.note);
+                anyhow::ensure!(
+                    notes.any(|note| note.starts_with(&about) && note.contains(words)),
+                    "not told: {words}"
+                );
+                Ok(())
+            })
+            .await
+            .unwrap();
+        }
+    };
+    notes("These 1 go").await;
+    let words = stays(&rig, "it", "Forbidden").await;
+    assert!(words.contains("was answered HTTP 200"), "{words}");
+    assert!(!rig.keystone.accepts(&pair).await);
+    rig.stage()
+        .annotate("it", "credential-operator.dev/abandon", "all")
+        .await;
+    eventually(SOON, || async {
+        anyhow::ensure!(namespaces.get_opt(&team).await?.is_none());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    rig.finish_after(1).await;
 }

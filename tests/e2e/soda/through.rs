@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use testkit::{
     server::Fault,
-    soda::{Generation, KEYSTONE_CREATE},
+    soda::{Generation, KEYSTONE_CREATE, Lie},
+    wire,
 };
 
 use super::*;
+use crate::stage::message_of;
 
 fn through() -> Value {
     json!({"issueThrough": "Soda"})
@@ -59,6 +62,23 @@ async fn one_is_made_and_shared(name: &str, generation: Generation) {
     assert_eq!(rig.keystone.pair("first").await, pair);
     assert_eq!(rig.creates(), 1, "whoever looks finds it");
 
+    // Where nobody but SODA can say so, that there is none is no reason to make another one.
+    let refused = wire::ResponseParts::json(403, &json!({"error": {"code": 403}}));
+    let closed = rig.keystone.wire.rule(
+        |call| call.path == "/v3/credentials",
+        wire::Fault::Reply(refused),
+        None,
+    );
+    rig.soda.lie(Lie::Hidden);
+    rig.rotate("first", "2").await;
+    let words = rig.failing("first", "ProviderUnavailable").await;
+    assert!(words.contains("although the request has one"), "{words}");
+    closed.remove();
+    rig.soda.stop_lying();
+    rig.rotated("first", "2").await;
+    assert_eq!(rig.keystone.pair("first").await, pair);
+    assert_eq!(rig.creates(), 1);
+
     for name in ["first", "a", "b", "c", "own"] {
         rig.delete(name).await;
     }
@@ -78,6 +98,17 @@ async fn multi_cloud_makes_one_pair_which_all_requests_share() {
     one_is_made_and_shared("soda-multi", Generation::MultiCloud).await;
 }
 
+/// Waits until SODA was asked to make a pair, and that did not go well. It is not asked in the first seconds.
+async fn asked(rig: &Rig) {
+    let failed = |request: &CredentialRequest| {
+        let (reason, words) = (status_of(request, "Ready").1, message_of(request, "Ready"));
+        ["ProviderUnavailable", "Timeout"].contains(&reason)
+            && !words.contains("before the operator")
+    };
+    rig.stage().until("it", "an error", failed).await;
+    assert_eq!(rig.creates(), 1);
+}
+
 /// Whatever goes wrong in the one call, the pair that comes of it is found.
 async fn what_went_wrong_is_found(
     name: &str,
@@ -88,7 +119,7 @@ async fn what_went_wrong_is_found(
     let rig = rig(name, generation).await;
     break_it(&rig);
     rig.stage().apply(&rig.request("it", through())).await;
-    rig.not_ready("it", "ProviderUnavailable").await;
+    asked(&rig).await;
     // Another one that comes meanwhile waits as well.
     rig.stage().apply(&rig.request("other", through())).await;
     for name in ["it", "other"] {
@@ -105,44 +136,50 @@ async fn what_went_wrong_is_found(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_lost_is_no_reason_to_ask_again() {
-    for (name, generation) in [
+    let both = [
         ("soda-lost-new", Generation::Strato),
         ("soda-lost-old", Generation::MultiCloud),
-    ] {
+    ];
+    let stories = both.map(async |(name, generation)| {
         let lose = |rig: &Rig| rig.soda.faults().push_n(CREATE, Fault::LoseAnswer, 1);
         what_went_wrong_is_found(name, generation, lose, 1)
             .await
             .finish()
             .await;
-    }
+    });
+    join_all(stories).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_that_appears_seconds_after_an_error_is_taken() {
-    for (name, generation) in [
+    let both = [
         ("soda-late-new", Generation::Strato),
         ("soda-late-old", Generation::MultiCloud),
-    ] {
+    ];
+    let stories = both.map(async |(name, generation)| {
         let late = |rig: &Rig| {
-            let late = Fault::Delay(Duration::from_secs(4));
+            let late = Fault::Delay(Duration::from_secs(6));
             rig.soda.keystone_faults().push_n(KEYSTONE_CREATE, late, 1);
         };
         // The older generation says in its error that time ran out.
         let rig = rig_of_late(name, generation, late).await;
         rig.finish().await;
-    }
+    });
+    join_all(stories).await;
 }
 
 async fn rig_of_late(name: &str, generation: Generation, break_it: impl Fn(&Rig)) -> Rig {
     let rig = rig(name, generation).await;
     break_it(&rig);
     rig.stage().apply(&rig.request("it", through())).await;
-    let failed = |request: &CredentialRequest| {
-        ["ProviderUnavailable", "Timeout"].contains(&status_of(request, "Ready").1)
-    };
-    rig.stage().until("it", "an error", failed).await;
+    asked(&rig).await;
     assert_eq!(alive(&rig).await, [""; 0], "it is not there yet");
-    rig.stage().ready("it").await;
+    // Nobody else has to wait for that, and a wish does not have it asked for again.
+    rig.rotate("it", "now").await;
+    rig.ready("own", json!({})).await;
+    assert_eq!(alive(&rig).await, [""; 0], "it is not there yet");
+    rig.delete("own").await;
+    rig.rotated("it", "now").await;
     assert_eq!(rig.creates(), 1, "it was asked for once");
     let pair = rig.keystone.pair("it").await;
     assert_eq!(alive(&rig).await, std::slice::from_ref(&pair.0));
@@ -152,10 +189,11 @@ async fn rig_of_late(name: &str, generation: Generation, break_it: impl Fn(&Rig)
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_one_call_has_made_one_is_published_and_the_other_told_of() {
     // Keystone's answer is lost on its way to SODA, which repeats the call and tells nobody.
-    for (name, generation) in [
+    let both = [
         ("soda-two-new", Generation::Strato),
         ("soda-two-old", Generation::MultiCloud),
-    ] {
+    ];
+    let stories = both.map(async |(name, generation)| {
         let rig = rig(name, generation).await;
         let faults = rig.soda.keystone_faults();
         faults.push_n(KEYSTONE_CREATE, Fault::LoseAnswer, 1);
@@ -173,7 +211,8 @@ async fn of_two_that_one_call_has_made_one_is_published_and_the_other_told_of() 
         assert_eq!(Some(&other.0), alive.iter().min());
         assert_eq!(rig.creates(), 1);
         rig.finish().await;
-    }
+    });
+    join_all(stories).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
