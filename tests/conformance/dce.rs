@@ -1,0 +1,110 @@
+//! What an access key of DCE has to stand besides: answers that say little by themselves, and mean something by
+//! what was answered before.
+
+use credential_operator::{
+    api::{CredentialRequestSpec, ProviderSpec, Reason, provider::ClusterCredentialProviderSpec},
+    plan::{Failure, Refusal},
+    providers::{
+        Ask, Connection, Identity, Issuance, Issued, LoginValues, Permission, System,
+        http::{HttpClient, HttpSettings},
+    },
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use testkit::dce::{AccessKey, DceOptions, DceSimulator, Generation};
+
+use crate::stages::{Free, identity};
+
+/// A DCE, and a login at it.
+struct Desk {
+    dce: DceSimulator,
+    login: AccessKey,
+    connection: Connection,
+    permission: Permission,
+}
+
+impl Desk {
+    /// `kept` says that a request has put the login into its Secret.
+    fn new(kept: bool) -> Desk {
+        let dce = DceSimulator::start(DceOptions {
+            generation: Generation::From014,
+            ..DceOptions::default()
+        });
+        let login = dce.add_access_key("bot", "login", None);
+        let declared: ClusterCredentialProviderSpec = serde_json::from_value(json!({
+            "dce": {
+                "endpoint": dce.endpoint(), "allowHTTP": true,
+                "auth": {"accessKey": {"secretRef": {"namespace": "platform", "name": "login"}}},
+            },
+            "allow": [{"namespaces": {}, "dce": {"kinds": ["accessKey"]}}],
+        }))
+        .unwrap();
+        let spec = ProviderSpec::from(declared);
+        let (system, reach) = System::read(&spec).unwrap();
+        let mut values = LoginValues::default();
+        values.insert("token".into(), SecretString::from(login.token.as_str()));
+        values.id = kept.then(|| login.id.clone());
+        let http = HttpClient::new(&reach.endpoint, HttpSettings::default()).unwrap();
+        let layout = system.layout(&reach, None);
+        Desk {
+            connection: system.connect(http, &values, layout).unwrap(),
+            permission: Permission {
+                grants: spec.allow,
+                refusal: Refusal::new(Reason::NotAllowed, "no grant is about it"),
+                is_login: false,
+                renews_login: false,
+            },
+            dce,
+            login,
+        }
+    }
+
+    async fn issue(&self, key: Value, identity: &Identity) -> Result<Issuance, Failure> {
+        let request: CredentialRequestSpec = serde_json::from_value(json!({
+            "providerRef": {"kind": "ClusterCredentialProvider", "name": "dce"},
+            "dce": {"accessKey": key},
+        }))
+        .unwrap();
+        let ask = Ask::read(&request).unwrap();
+        self.connection
+            .issue(&Free, &ask, &self.permission, identity)
+            .await
+    }
+
+    async fn issued(&self, key: Value, identity: &Identity) -> Issued {
+        match self.issue(key, identity).await {
+            Ok(Issuance::Issued(issued)) => issued,
+            other => panic!("it should have been issued: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_login_secret_is_taken_over_only_by_a_request_that_leaves_it_there() {
+    for kept in [false, true] {
+        let mut desk = Desk::new(kept);
+        let keeper = Identity {
+            held: Some(desk.login.id.clone()),
+            ..identity(1)
+        };
+        desk.permission.is_login = true;
+        for (identity, serves) in [(identity(1), false), (keeper, kept)] {
+            if serves {
+                // It is the login already, and would end with the key that is in it.
+                let issued = desk.issued(json!({}), &identity).await;
+                let told = issued.remark.unwrap();
+                assert!(told.contains("spec.deletionPolicy to Retain"), "{told}");
+            } else {
+                let before = desk.dce.server().calls().len();
+                let failure = desk.issue(json!({}), &identity).await.unwrap_err();
+                assert_eq!(failure.reason, Reason::WouldBreakLogin);
+                let told = failure.message;
+                assert!(told.contains("spec.deletionPolicy to Retain"), "{told}");
+                assert_eq!(desk.dce.server().calls().len(), before);
+            }
+        }
+        desk.permission.renews_login = true;
+        let issued = desk.issued(json!({}), &identity(2)).await;
+        assert_eq!(issued.remark, None);
+    }
+}
