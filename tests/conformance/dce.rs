@@ -5,13 +5,19 @@ use credential_operator::{
     api::{CredentialRequestSpec, ProviderSpec, Reason, provider::ClusterCredentialProviderSpec},
     plan::{Failure, Refusal},
     providers::{
-        Ask, Connection, Identity, Issuance, Issued, LoginValues, Permission, System,
+        Ask, Connection, Holder, Identity, Issuance, Issued, Kind, LoginValues, Permission, System,
         http::{HttpClient, HttpSettings},
     },
 };
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use testkit::dce::{AccessKey, DceOptions, DceSimulator, Generation};
+use testkit::{
+    dce::{
+        ACCESS_KEY_CREATE, ACCESS_KEY_DELETE, ACCESS_KEY_LIST, AccessKey, CURRENT_USER, DceOptions,
+        DceSimulator, Generation,
+    },
+    server::Fault,
+};
 
 use crate::stages::{Free, identity};
 
@@ -107,4 +113,49 @@ async fn the_login_secret_is_taken_over_only_by_a_request_that_leaves_it_there()
         let issued = desk.issued(json!({}), &identity(2)).await;
         assert_eq!(issued.remark, None);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_shut_says_nothing_about_the_login() {
+    let refusals = [
+        (401, "text/plain", "Jwt is missing"),
+        (403, "text/plain", "RBAC: access denied"),
+        (401, "application/json", r#"{"code":16,"message":"no"}"#),
+        (403, "application/json", r#"{"code":7,"message":"no"}"#),
+    ];
+    for (status, content_type, body) in refusals {
+        let refusal = || Fault::status(status, content_type, body);
+        let desk = Desk::new(false);
+        let name = identity(2);
+        let holder = Holder {
+            identity: &name,
+            owner: Some("bot"),
+            is_last: false,
+            permission: None,
+        };
+        let kind = Kind::DceAccessKey;
+        desk.issued(json!({}), &name).await;
+        for shut in [ACCESS_KEY_LIST, ACCESS_KEY_CREATE, ACCESS_KEY_DELETE] {
+            desk.dce.faults().set(shut, refusal());
+            let failure = if shut == ACCESS_KEY_DELETE {
+                let revoked = desk.connection.revoke(&Free, kind, None, &holder).await;
+                revoked.unwrap_err()
+            } else {
+                desk.issue(json!({}), &identity(1)).await.unwrap_err()
+            };
+            assert_eq!(
+                failure.reason,
+                Reason::Forbidden,
+                "{shut} {status} {content_type}"
+            );
+            desk.dce.faults().clear();
+        }
+        let revoked = desk.connection.revoke(&Free, kind, None, &holder).await;
+        revoked.unwrap();
+    }
+    let desk = Desk::new(false);
+    let refusal = Fault::status(401, "text/plain", "Jwt verification fails");
+    desk.dce.faults().set(CURRENT_USER, refusal);
+    let failure = desk.issue(json!({}), &identity(1)).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::LoginRefused);
 }

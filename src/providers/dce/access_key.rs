@@ -113,7 +113,7 @@ impl Client {
         match answer.status {
             StatusCode::OK | StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
-            _ => return Err(refused(&answer)),
+            _ => return Err(not_let(&answer)),
         }
         let created: Created = serde_json::from_slice(&answer.body)
             .map_err(|_| unexpected("answers with something that is no access key"))?;
@@ -192,7 +192,7 @@ impl Client {
                 StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
                     outcome = Revocation::Sent;
                 }
-                _ => return Err(refused(&answer)),
+                _ => return Err(not_let(&answer)),
             }
         }
         if spared {
@@ -270,7 +270,7 @@ impl Client {
         };
         let answer = self.http.send(turns, call).await?;
         if answer.status != StatusCode::OK {
-            return Err(refused(&answer));
+            return Err(not_let(&answer));
         }
         let keys: Keys = serde_json::from_slice(&answer.body).map_err(|_| {
             unexpected("answers with something that is no list of access keys; check the endpoint")
@@ -290,6 +290,23 @@ impl Client {
 fn expiry(ask: &AccessKeyAsk, now: Timestamp) -> Option<Timestamp> {
     let at = now.checked_add(ask.lifetime?).ok()?;
     Timestamp::from_second(at.as_second()).ok()
+}
+
+/// Why there is no success, right after DCE has said whose the login is: a gateway can shut a single call,
+/// and that is no reason to shut the provider for everybody. Where the login has ended in between, the next
+/// attempt hears of it.
+fn not_let(answer: &Answer) -> Failure {
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
+            Reason::Forbidden,
+            format!(
+                "DCE or its gateway does not let the login do this (HTTP {}), though it has just said whose the login is; look at \
+                 the user's rights and at the gateway's policies for the paths accesstoken and accesstokens of current-user",
+                answer.status.as_u16()
+            ),
+        ),
+        _ => refused(answer),
+    }
 }
 
 /// Why there is no success. Access is checked at DCE's gateway, which answers in plain text, while DCE
