@@ -159,3 +159,34 @@ async fn a_call_that_is_shut_says_nothing_about_the_login() {
     let failure = desk.issue(json!({}), &identity(1)).await.unwrap_err();
     assert_eq!(failure.reason, Reason::LoginRefused);
 }
+
+#[tokio::test]
+async fn a_request_waits_for_a_key_that_may_still_appear() {
+    let desk = Desk::new(false);
+    let refused = Fault::status(400, "application/json", r#"{"code":3,"message":"no"}"#);
+    for (fault, waits) in [
+        (Fault::LoseAnswer, true),
+        (Fault::Html(502), true),
+        (Fault::Html(504), true),
+        (refused, false),
+    ] {
+        desk.dce.faults().set(ACCESS_KEY_CREATE, fault.clone());
+        let name = identity(if waits { 1 } else { 2 });
+        let failure = desk.issue(json!({}), &name).await.unwrap_err();
+        assert_eq!(failure.rest.is_some(), waits, "{fault:?}");
+        assert_eq!(failure.retry_after, None, "others need not wait");
+        desk.dce.faults().clear();
+        // What was made is found afterwards, and gone for the next row.
+        for key in desk.dce.live_access_keys() {
+            if key.name == name.label() {
+                let found = desk.issue(json!({}), &name).await.unwrap();
+                assert!(matches!(found, Issuance::Taken));
+                assert!(desk.dce.delete_access_key(&key.id));
+            }
+        }
+    }
+    // It is only the call that makes a key.
+    desk.dce.faults().set(ACCESS_KEY_LIST, Fault::Html(502));
+    let failure = desk.issue(json!({}), &identity(3)).await.unwrap_err();
+    assert_eq!(failure.rest, None);
+}

@@ -4,7 +4,7 @@
 //! DCE makes a key under any name, as often as it is asked, and shows it once. So what is there by the
 //! derived name is looked for before one is made, and all of it is deleted when it is revoked.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -30,6 +30,10 @@ use crate::{
 /// The longest id and the longest key that are believed.
 const LONGEST_ID: usize = 128;
 const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// How long a request waits after a call to make a key that was not answered: by then the list should show
+/// what came of it.
+const MAY_APPEAR: SignedDuration = SignedDuration::from_secs(10);
 
 /// The answer to `POST current-user/accesstoken`.
 #[derive(Deserialize)]
@@ -109,11 +113,11 @@ impl Client {
                 &[API[0], API[1], API[2], "current-user", "accesstoken"],
             )
         };
-        let answer = self.http.send(turns, call).await?;
+        let answer = self.http.send(turns, call).await.map_err(unsettled)?;
         match answer.status {
             StatusCode::OK | StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
-            _ => return Err(not_let(&answer)),
+            _ => return Err(unsettled(not_let(&answer))),
         }
         let created: Created = serde_json::from_slice(&answer.body)
             .map_err(|_| unexpected("answers with something that is no access key"))?;
@@ -290,6 +294,19 @@ impl Client {
 fn expiry(ask: &AccessKeyAsk, now: Timestamp) -> Option<Timestamp> {
     let at = now.checked_add(ask.lifetime?).ok()?;
     Timestamp::from_second(at.as_second()).ok()
+}
+
+/// A failure of the call that makes a key: where nobody knows whether it was made, the request waits before
+/// it looks for it and has another one made.
+fn unsettled(failure: Failure) -> Failure {
+    let open = matches!(
+        failure.reason,
+        Reason::Timeout | Reason::ProviderUnavailable
+    );
+    Failure {
+        rest: failure.rest.max(open.then_some(MAY_APPEAR)),
+        ..failure
+    }
 }
 
 /// Why there is no success, right after DCE has said whose the login is: a gateway can shut a single call,
