@@ -1,6 +1,8 @@
 //! What an access key of DCE has to stand besides: answers that say little by themselves, and mean something by
 //! what was answered before.
 
+use std::time::Duration;
+
 use credential_operator::{
     api::{CredentialRequestSpec, ProviderSpec, Reason, provider::ClusterCredentialProviderSpec},
     plan::{Failure, Refusal},
@@ -9,12 +11,13 @@ use credential_operator::{
         http::{HttpClient, HttpSettings},
     },
 };
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use testkit::{
     dce::{
         ACCESS_KEY_CREATE, ACCESS_KEY_DELETE, ACCESS_KEY_LIST, AccessKey, CURRENT_USER, DceOptions,
-        DceSimulator, Generation,
+        DceSimulator, Generation, Lie, NeverForm, TimeForm,
     },
     server::Fault,
 };
@@ -189,4 +192,50 @@ async fn a_request_waits_for_a_key_that_may_still_appear() {
     desk.dce.faults().set(ACCESS_KEY_LIST, Fault::Html(502));
     let failure = desk.issue(json!({}), &identity(3)).await.unwrap_err();
     assert_eq!(failure.rest, None);
+}
+
+#[tokio::test]
+async fn an_end_that_only_the_list_knows_counts() {
+    let day = Some(Duration::from_secs(24 * 60 * 60));
+    for times in [TimeForm::EpochMillis, TimeForm::Rfc3339] {
+        for (limit, asked, in_token, ends) in [
+            (day, json!({}), false, true),
+            (day, json!({}), true, true),
+            (day, json!({"lifetime": "48h"}), false, true),
+            (None, json!({}), false, false),
+            (None, json!({"lifetime": "48h"}), false, true),
+        ] {
+            let desk = Desk::new(false);
+            desk.dce.write_times(times);
+            desk.dce.write_never(NeverForm::Zero);
+            desk.dce.grant_at_most(limit);
+            if !in_token {
+                desk.dce.lie(Lie::ExpMissing);
+            }
+            let issued = desk.issued(asked.clone(), &identity(1)).await;
+            let id = issued.credential.id.unwrap();
+            let ends_at = desk.dce.access_key(&id).unwrap().expires_ms;
+            let ends_at = ends_at.map(|at| Timestamp::from_millisecond(at).unwrap());
+            assert_eq!(ends_at.is_some(), ends);
+            // To the second; a token rounds up.
+            let off = match (issued.credential.expires_at, ends_at) {
+                (Some(stated), Some(at)) => stated.duration_since(at).as_secs().abs(),
+                (stated, at) => {
+                    assert_eq!(stated, at, "{limit:?} {asked} {times:?}");
+                    0
+                }
+            };
+            assert!(off <= 1, "{off} seconds: {limit:?} {asked} {times:?}");
+            let lists = |desk: &Desk| desk.dce.server().calls_to(ACCESS_KEY_LIST).len();
+            assert_eq!(lists(&desk), if in_token { 1 } else { 2 });
+        }
+    }
+    // A list that is not to be had costs nobody the key.
+    let desk = Desk::new(false);
+    let faults = desk.dce.faults();
+    faults.set(ACCESS_KEY_LIST, Fault::Html(502));
+    faults.push_n(ACCESS_KEY_LIST, Fault::Delay(Duration::ZERO), 1);
+    let issued = desk.issued(json!({}), &identity(1)).await;
+    assert_eq!(issued.credential.expires_at, None);
+    assert_eq!(desk.dce.server().calls_to(ACCESS_KEY_LIST).len(), 2);
 }

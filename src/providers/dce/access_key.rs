@@ -128,10 +128,11 @@ impl Client {
             return Err(unexpected("answers with an access key that cannot be one"));
         }
         let stated = Claims::read(&created.token).and_then(|claims| claims.expires_at());
-        let expires_at = match (asked, stated) {
-            (Some(asked), Some(stated)) => Some(asked.min(stated)),
-            (one, other) => one.or(other),
+        let listed = match stated {
+            Some(_) => None,
+            None => self.listed_end(turns, login, &created.id, now).await,
         };
+        let expires_at = [asked, stated, listed].into_iter().flatten().min();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(unexpected(
                 "answers with an access key that has expired already; check the clocks of DCE and of this cluster",
@@ -261,6 +262,22 @@ impl Client {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// When a key ends by the list, which is asked where the key itself does not say it: DCE may set an end
+    /// that nobody asked for. A list that is not to be had says nothing, since the key is there and is
+    /// shown once; so does an end that is over, which is how some write "never".
+    async fn listed_end(
+        &self,
+        turns: &dyn Turns,
+        login: &SecretString,
+        id: &str,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let keys = self.keys(turns, login).await.ok()?;
+        let key = keys.iter().find(|key| key.id == id)?;
+        let end = own::moment(&key.expired_at).filter(|end| *end > now)?;
+        Timestamp::from_second(end.as_second()).ok()
     }
 
     /// The keys of the login's user, with the login itself.
