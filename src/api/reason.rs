@@ -108,8 +108,8 @@ reasons! {
     TLSFailed => "Give the provider's spec the right certificates (tls.caBundleSecretRef).",
     /// The provider answered something that makes no sense.
     UnexpectedAnswer => "Check that the endpoint is the system that the provider names.",
-    /// The annotation `rotate` would have a new key made of the very user that the operator logs in as, which would shut it out.
-    WouldBreakLogin => "Make a new key at the provider by hand and put it into the login Secret, or let the request write the login Secret itself.",
+    /// The annotation `rotate` would have a new key made of the very user that the operator logs in as, which would shut it out; or the request would write the login Secret, and take it along when it goes.
+    WouldBreakLogin => "Make a new key at the provider by hand and put it into the login Secret, or let the request write the login Secret itself, with deletionPolicy Retain.",
     /// A key was to be made anew, once, and was not, or nobody knows: what is published is what the provider has now.
     NotRegenerated => "See the message; another value of the annotation credential-operator.dev/rotate has it tried once more.",
     /// The provider does not offer this kind of credential any more.

@@ -88,6 +88,7 @@ pub(super) fn gate(
             is_login =
                 lies_in.as_ref() == Some(&key.namespace) && reach.login.name == owner.secret_name;
             if let Some(permission) = &mut permission {
+                permission.is_login = is_login;
                 // A Secret that goes with its request would take the login along.
                 permission.renews_login = is_login && owner.retain;
             }
@@ -186,6 +187,7 @@ fn allowed(
         return Ok(Permission {
             grants,
             refusal: not_allowed(key, provider),
+            is_login: false,
             renews_login: false,
         });
     }

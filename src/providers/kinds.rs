@@ -179,8 +179,8 @@ impl Kind {
             Kind::DceAccessKey => Life {
                 created: "An access key of the login's user, under a name that follows from the request's UID and the serial; with \
                           an expiry where the request has a `lifetime`.",
-                proven: "`GET current-user` with the key names its user. Where DCE has no such call, it is published unproven \
-                         (`SyncedUnverified`).",
+                proven: "`GET current-user` with the key names its user. Where DCE has no such call, no key is made \
+                         (`NotOffered`).",
                 rotation: "A new key is made and published. The old one is deleted after the overlap, by its name.",
                 deletion: "The request waits until each key by its names is deleted and the list shows none. Then the Secret goes.",
             },

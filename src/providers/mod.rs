@@ -144,8 +144,10 @@ pub struct Permission {
     pub grants: Vec<Grant>,
     /// What a request is told that none of them is about.
     pub refusal: Refusal,
-    /// Whether the request's Secret is the one that the provider logs in with, and stays when the request
-    /// goes: then the login follows when its own credential changes.
+    /// Whether the request's Secret is the one that the provider logs in with.
+    pub is_login: bool,
+    /// Whether it is, and stays when the request goes: then the login follows when its own credential
+    /// changes.
     pub renews_login: bool,
 }
 
@@ -153,6 +155,9 @@ impl Permission {
     /// A digest of what is permitted.
     pub fn digest(&self) -> String {
         let mut text = serde_json::to_string(&self.grants).unwrap_or_default();
+        if self.is_login {
+            text.push_str("is the login");
+        }
         if self.renews_login {
             text.push_str("renews the login");
         }

@@ -5,6 +5,7 @@
 //! A further kind is one more entry in [`subjects::all`], and passes the same rows.
 
 mod answers;
+mod dce;
 mod stages;
 mod subjects;
 

@@ -77,7 +77,7 @@ impl Stage {
 }
 
 /// Takes no turn.
-struct Free;
+pub struct Free;
 
 impl Turns for Free {
     fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
@@ -117,6 +117,7 @@ impl Bench {
             permission: Permission {
                 grants: spec.allow,
                 refusal: Refusal::new(Reason::NotAllowed, "no grant is about it"),
+                is_login: false,
                 renews_login: false,
             },
             subject,
@@ -242,7 +243,8 @@ impl Bench {
     }
 }
 
-fn identity(serial: u64) -> Identity {
+/// By what a credential is known.
+pub fn identity(serial: u64) -> Identity {
     Identity {
         uid: "0e7c4a51-6f0f-4d7a-9d0e-2f7b1b6f9a11".into(),
         serial,

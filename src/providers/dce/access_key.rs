@@ -4,7 +4,7 @@
 //! DCE makes a key under any name, as often as it is asked, and shows it once. So what is there by the
 //! derived name is looked for before one is made, and all of it is deleted when it is revoked.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -30,6 +30,10 @@ use crate::{
 /// The longest id and the longest key that are believed.
 const LONGEST_ID: usize = 128;
 const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// How long a request waits after a call to make a key that was not answered: by then the list should show
+/// what came of it.
+const MAY_APPEAR: SignedDuration = SignedDuration::from_secs(10);
 
 /// The answer to `POST current-user/accesstoken`.
 #[derive(Deserialize)]
@@ -109,11 +113,11 @@ impl Client {
                 &[API[0], API[1], API[2], "current-user", "accesstoken"],
             )
         };
-        let answer = self.http.send(turns, call).await?;
+        let answer = self.http.send(turns, call).await.map_err(unsettled)?;
         match answer.status {
             StatusCode::OK | StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
-            _ => return Err(refused(&answer)),
+            _ => return Err(unsettled(not_let(&answer))),
         }
         let created: Created = serde_json::from_slice(&answer.body)
             .map_err(|_| unexpected("answers with something that is no access key"))?;
@@ -124,10 +128,11 @@ impl Client {
             return Err(unexpected("answers with an access key that cannot be one"));
         }
         let stated = Claims::read(&created.token).and_then(|claims| claims.expires_at());
-        let expires_at = match (asked, stated) {
-            (Some(asked), Some(stated)) => Some(asked.min(stated)),
-            (one, other) => one.or(other),
+        let listed = match stated {
+            Some(_) => None,
+            None => self.listed_end(turns, login, &created.id, now).await,
         };
+        let expires_at = [asked, stated, listed].into_iter().flatten().min();
         if expires_at.is_some_and(|at| at <= now) {
             return Err(unexpected(
                 "answers with an access key that has expired already; check the clocks of DCE and of this cluster",
@@ -192,7 +197,7 @@ impl Client {
                 StatusCode::OK | StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
                     outcome = Revocation::Sent;
                 }
-                _ => return Err(refused(&answer)),
+                _ => return Err(not_let(&answer)),
             }
         }
         if spared {
@@ -259,6 +264,22 @@ impl Client {
         }
     }
 
+    /// When a key ends by the list, which is asked where the key itself does not say it: DCE may set an end
+    /// that nobody asked for. A list that is not to be had says nothing, since the key is there and is
+    /// shown once; so does an end that is over, which is how some write "never".
+    async fn listed_end(
+        &self,
+        turns: &dyn Turns,
+        login: &SecretString,
+        id: &str,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let keys = self.keys(turns, login).await.ok()?;
+        let key = keys.iter().find(|key| key.id == id)?;
+        let end = own::moment(&key.expired_at).filter(|end| *end > now)?;
+        Timestamp::from_second(end.as_second()).ok()
+    }
+
     /// The keys of the login's user, with the login itself.
     async fn keys(&self, turns: &dyn Turns, login: &SecretString) -> Result<Vec<Key>, Failure> {
         let call = Call {
@@ -270,7 +291,7 @@ impl Client {
         };
         let answer = self.http.send(turns, call).await?;
         if answer.status != StatusCode::OK {
-            return Err(refused(&answer));
+            return Err(not_let(&answer));
         }
         let keys: Keys = serde_json::from_slice(&answer.body).map_err(|_| {
             unexpected("answers with something that is no list of access keys; check the endpoint")
@@ -290,6 +311,36 @@ impl Client {
 fn expiry(ask: &AccessKeyAsk, now: Timestamp) -> Option<Timestamp> {
     let at = now.checked_add(ask.lifetime?).ok()?;
     Timestamp::from_second(at.as_second()).ok()
+}
+
+/// A failure of the call that makes a key: where nobody knows whether it was made, the request waits before
+/// it looks for it and has another one made.
+fn unsettled(failure: Failure) -> Failure {
+    let open = matches!(
+        failure.reason,
+        Reason::Timeout | Reason::ProviderUnavailable
+    );
+    Failure {
+        rest: failure.rest.max(open.then_some(MAY_APPEAR)),
+        ..failure
+    }
+}
+
+/// Why there is no success, right after DCE has said whose the login is: a gateway can shut a single call,
+/// and that is no reason to shut the provider for everybody. Where the login has ended in between, the next
+/// attempt hears of it.
+fn not_let(answer: &Answer) -> Failure {
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
+            Reason::Forbidden,
+            format!(
+                "DCE or its gateway does not let the login do this (HTTP {}), though it has just said whose the login is; look at \
+                 the user's rights and at the gateway's policies for the paths accesstoken and accesstokens of current-user",
+                answer.status.as_u16()
+            ),
+        ),
+        _ => refused(answer),
+    }
 }
 
 /// Why there is no success. Access is checked at DCE's gateway, which answers in plain text, while DCE

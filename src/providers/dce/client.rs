@@ -175,6 +175,30 @@ impl Client {
         })
     }
 
+    /// What people have to be told where the request's Secret is the login, and goes with the request.
+    ///
+    /// # Errors
+    /// `WouldBreakLogin` where the request does not keep the login yet. One that does is served all the
+    /// same: without a new key the login would end for certain.
+    pub(super) fn lends_login(
+        &self,
+        permission: &Permission,
+        identity: &Identity,
+    ) -> Result<Option<String>, Failure> {
+        const WORDS: &str = "spec.secret.name: the Secret is the one that the provider logs in with, and would go with this \
+                             request; set spec.deletionPolicy to Retain";
+        if !permission.is_login || permission.renews_login {
+            return Ok(None);
+        }
+        if self.login_id.is_some() && self.login_id == identity.held {
+            return Ok(Some(WORDS.to_owned()));
+        }
+        Err(failed(
+            Reason::WouldBreakLogin,
+            format!("{WORDS}, or name another Secret"),
+        ))
+    }
+
     pub(super) fn endpoint(&self) -> &Url {
         self.http.endpoint()
     }
@@ -199,13 +223,18 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
-        _permission: &Permission,
+        permission: &Permission,
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
-        match ask {
-            Ask::Token(ask) => self.issue_token(turns, ask).await.map(Issuance::Issued),
-            Ask::AccessKey(ask) => self.issue_access_key(turns, ask, identity).await,
+        let lent = self.lends_login(permission, identity)?;
+        let mut issuance = match ask {
+            Ask::Token(ask) => Issuance::Issued(self.issue_token(turns, ask).await?),
+            Ask::AccessKey(ask) => self.issue_access_key(turns, ask, identity).await?,
+        };
+        if let Issuance::Issued(issued) = &mut issuance {
+            issued.remark = lent;
         }
+        Ok(issuance)
     }
 
     async fn verify(

@@ -41,6 +41,25 @@ impl Rig {
     }
 }
 
+/// A request whose Secret is the login, and outlives it.
+fn keeper(rig: &Rig, name: &str, overlap: u64) -> Value {
+    let mut request = rig.request(name, overlap);
+    request["spec"]["deletionPolicy"] = json!("Retain");
+    request
+}
+
+/// Has the login go with the request that keeps it.
+async fn let_go(rig: &Rig, name: &str) {
+    rig.stage.apply(&rig.request(name, 1)).await;
+    eventually(SOON, || async {
+        let secret = rig.stage.secret(name).await;
+        anyhow::ensure!(!secret.owner_references().is_empty());
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 /// A Secret that the team has made ready to be the provider's login and a request's target at once.
 async fn bootstrap(rig: &Rig) {
     rig.stage
@@ -64,14 +83,22 @@ async fn a_login_that_a_request_keeps_follows_its_rotations() {
     bootstrap(&rig).await;
     rig.stage.start().await;
     rig.log_in_with("bot").await;
+    // The login would go with the request.
     rig.stage.apply(&rig.request("bot", 2000)).await;
+    let refused = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "WouldBreakLogin");
+    rig.stage.until("bot", "WouldBreakLogin", refused).await;
+    assert_eq!(
+        value(&rig.stage.secret("bot").await, "token"),
+        rig.login.token
+    );
+    rig.stage.apply(&keeper(&rig, "bot", 2000)).await;
     rig.stage.apply(&rig.request("other", 1)).await;
     rig.stage.ready("bot").await;
     rig.stage.ready("other").await;
     let mut before = rig.key("bot").await;
     assert!(before.name.starts_with("credential-operator-"));
     for (round, overlap) in [(2, 2000), (3, 1)] {
-        rig.stage.apply(&rig.request("bot", overlap)).await;
+        rig.stage.apply(&keeper(&rig, "bot", overlap)).await;
         rig.rotate("bot", &round.to_string()).await;
         rig.until("bot", round, 1).await;
         let after = rig.key("bot").await;
@@ -100,6 +127,7 @@ async fn a_login_that_a_request_keeps_follows_its_rotations() {
 
     // It is not deleted as long as the provider logs in with it, and the others go.
     rig.remove("other").await;
+    let_go(&rig, "bot").await;
     rig.delete("bot").await;
     let waits = |it: &CredentialRequest| message_of(it, "Ready").contains("logs in with");
     rig.stage.until("bot", "it waits", waits).await;
@@ -116,7 +144,7 @@ async fn the_old_key_outlives_a_login_with_the_new_one_that_fails() {
     bootstrap(&rig).await;
     rig.stage.start().await;
     rig.log_in_with("bot").await;
-    rig.stage.apply(&rig.request("bot", 1)).await;
+    rig.stage.apply(&keeper(&rig, "bot", 1)).await;
     rig.stage.ready("bot").await;
     let old = rig.key("bot").await;
     // DCE's gateway does not take the new key yet, once it has been proven and published.
@@ -162,6 +190,7 @@ async fn the_old_key_outlives_a_login_with_the_new_one_that_fails() {
     rig.until("bot", 2, 1).await;
     assert!(!rig.works(&old));
     rig.stage.apply(&rig.provider()).await;
+    let_go(&rig, "bot").await;
     rig.remove("bot").await;
     assert_eq!(rig.made(), []);
     rig.finish().await;

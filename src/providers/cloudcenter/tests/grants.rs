@@ -238,6 +238,7 @@ pub(super) fn grants(users: Value) -> Permission {
             ..Grant::default()
         }],
         refusal: Refusal::new(Reason::NotAllowed, "generic"),
+        is_login: false,
         renews_login: false,
     }
 }

@@ -44,6 +44,7 @@ fn permission(grants: &[(Value, Value)]) -> Permission {
     Permission {
         grants: grants.collect(),
         refusal: Refusal::new(Reason::NotAllowed, "generic"),
+        is_login: false,
         renews_login: false,
     }
 }

@@ -35,6 +35,7 @@ fn granting(change: impl FnOnce(&mut KeystoneGrant)) -> Permission {
             ..Grant::default()
         }],
         refusal: Refusal::new(Reason::NotAllowed, "generic"),
+        is_login: false,
         renews_login: false,
     }
 }

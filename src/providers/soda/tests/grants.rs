@@ -110,6 +110,7 @@ fn keystone_is_asked_with_the_grants_that_are_about_it_and_no_others() {
     let permission = Permission {
         grants: vec![of(grant(json!({}))), of(adopting), Grant::default()],
         refusal: Refusal::new(Reason::NotAllowed, "no grant is about it"),
+        is_login: false,
         renews_login: false,
     };
     let roles = |fields: Value| {

@@ -97,6 +97,11 @@ fn create(dce: &Dce, settings: &Settings, owner: &User, request: &SimRequest) ->
     if expires_ms.is_some_and(|at| at <= now_ms()) {
         return Err(invalid("expiredAt is in the past"));
     }
+    let latest = settings.at_most.map(|limit| {
+        let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        now_ms().saturating_add(limit)
+    });
+    let expires_ms = expires_ms.into_iter().chain(latest).min();
     let lie = settings.lie(Topic::Tokens);
     let mint = Mint {
         signer: &dce.signer,

@@ -109,7 +109,8 @@ impl DceSimulator {
         self.dce.users.add_pair(username)
     }
 
-    /// Tokens live at most for this time, in whole seconds (rounded up), whatever `cycle` asks for.
+    /// Tokens live at most for this time, in whole seconds (rounded up), whatever `cycle` asks for; access keys too,
+    /// whatever `expiredAt` does, and also without it.
     pub fn grant_at_most(&self, limit: Option<Duration>) {
         self.dce.settings.lock().unwrap().at_most = limit;
     }
