@@ -38,6 +38,7 @@ pub fn part(context: &Arc<Context>, key: &RequestKey, request: &CredentialReques
     let (context, key) = (Arc::clone(context), key.clone());
     tokio::spawn(async move {
         let Ok(Some(secret)) = api.get_opt(&name).await else {
+            tracing::info!(request = %key, "a credential was left to expire: its Secret went before it could be read");
             return;
         };
         if secret.labels().get(annotations::REQUEST_UID) != Some(&uid) {

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{Ask, Config, TokenAsk, access_key, jwt::Claims, token};
+use super::{Ask, Config, TokenAsk, answer, jwt::Claims, token};
 use crate::{
     api::Reason,
     clock,
@@ -163,7 +163,7 @@ impl Client {
         };
         let answer = self.http.send(turns, call).await?;
         if answer.status != StatusCode::OK {
-            return Err(access_key::refused(&answer));
+            return Err(answer::refused(&answer));
         }
         let user: Option<CurrentUser> = serde_json::from_slice(&answer.body).ok();
         let name = user.and_then(|user| token::name(user.username.as_ref()));

@@ -4,6 +4,7 @@
 //! "Generate token based on key pair"); from 0.14 on an access key is itself the bearer token. See the `README.md` in this folder.
 
 pub mod access_key;
+pub mod answer;
 pub mod client;
 pub mod config;
 pub mod jwt;

@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{access_key::Key, jwt::Claims};
+use super::{answer::Key, jwt::Claims};
 
 /// How far the second that a token states may be from the one that the list states: it is signed a moment
 /// before or after the key is noted.

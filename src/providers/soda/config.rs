@@ -2,14 +2,13 @@
 
 use url::Url;
 
-use super::permit;
 use crate::{
     api::{
         Reason,
         keystone::{KeystoneAccessKey, KeystoneCredential, S3},
         names::is_id,
         request::CredentialRequestSpec,
-        soda::{IssueThrough, SodaCredential, SodaGrant, SodaProvider},
+        soda::{IssueThrough, SodaCredential, SodaProvider},
         validate,
     },
     plan::Refusal,
@@ -52,7 +51,7 @@ pub enum Way {
 }
 
 /// What fields are called in messages.
-const FIELD: &str = "spec.soda.accessKey";
+pub(super) const FIELD: &str = "spec.soda.accessKey";
 
 /// The endpoint without `/v1`, which is a part of every path.
 pub fn base(endpoint: &Url) -> Url {
@@ -153,35 +152,4 @@ pub fn read_ask(spec: &SodaCredential, whole: &CredentialRequestSpec) -> Result<
         Refusal::new(refusal.reason, message)
     })?;
     Ok(Ask { pair, way })
-}
-
-/// Whether a grant may allow what is asked for, as far as its words tell.
-///
-/// # Errors
-/// With words about the limit that is exceeded.
-pub fn may_allow(grant: &SodaGrant, ask: &Ask) -> Result<(), Option<String>> {
-    let unlimited = SodaGrant {
-        max_lifetime: None,
-        ..grant.clone()
-    };
-    keystone::config::may_allow(&permit::pairs(&unlimited), &ask.pair)?;
-    let (allowed, what) = match &ask.way {
-        Way::Keystone => return keystone::config::may_allow(&permit::pairs(grant), &ask.pair),
-        Way::Soda { .. } => (grant.issue_through_soda, "issueThrough: Soda"),
-        Way::Adopt { .. } => (grant.adopt, "adopt: true"),
-    };
-    if allowed != Some(true) {
-        return Err(Some(format!("{FIELD}.{what} is not allowed")));
-    }
-    if ask.way == (Way::Soda { ends_all: true }) && grant.delete_all != Some(true) {
-        return Err(Some(format!(
-            "{FIELD}.onDelete: DeleteAllKeysOfUser is not allowed"
-        )));
-    }
-    if grant.max_lifetime.is_some() {
-        return Err(Some(format!(
-            "with {FIELD}.{what} a pair has no end that could be held against the longest life that is allowed"
-        )));
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Ask, Client, Config, Way, config};
+use super::{Ask, Client, Config, Way, permit};
 use crate::{
     api::provider::Grant,
     plan::{Credential, Failure, Proof, Refusal, Revocation},
@@ -82,7 +82,7 @@ impl driver::Ask for Ask {
     }
 
     fn may_be_allowed_by(&self, grant: &Grant) -> Result<(), Option<String>> {
-        config::may_allow(grant.soda.as_ref().ok_or(None)?, self)
+        permit::may_allow(grant.soda.as_ref().ok_or(None)?, self)
     }
 }
 

@@ -1,15 +1,27 @@
 //! The lives of Keystone's access keys and application credentials.
 
+use std::sync::OnceLock;
+
 use credential_operator::providers;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
-use testkit::wire::WireProxy;
+use testkit::{
+    openstack::{Keystone, Options},
+    wire::WireProxy,
+};
 
 use super::*;
 use crate::{
-    keystone::{Rig, keystone_label, pair_in},
+    keystone::{Rig, cloud::Cloud, keystone_label, pair_in},
     stage::Stage,
 };
+
+/// A real Keystone for these lives alone: it does one thing at a time, and other stories want theirs
+/// meanwhile.
+fn own_keystone() -> &'static Keystone {
+    static OWN: OnceLock<Keystone> = OnceLock::new();
+    OWN.get_or_init(|| Keystone::start(Options::default()).expect("Keystone starts"))
+}
 
 /// The kinds whose lives are played here.
 pub const KINDS: &[providers::Kind] = &[
@@ -45,7 +57,7 @@ impl Life for AtKeystone {
         let rig = if at_kubernetes {
             Rig::simulated(name).await
         } else {
-            Rig::new(name).await
+            Rig::on(Stage::new(name).await, Cloud::at(own_keystone())).await
         };
         let second = second_project(&rig).await;
         let mut provider = rig.provider();
@@ -169,7 +181,7 @@ pub async fn second_project(rig: &Rig) -> String {
     second
 }
 
-/// One after the other: a real Keystone does one thing at a time, and other stories want it meanwhile.
+/// One after the other, so that other stories have processors as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_crash_leaks_or_loses_an_access_key_or_an_application_credential() {
     no_crash_breaks_it::<AtKeystone>(Kind::AccessKey).await;

@@ -20,7 +20,11 @@ pub enum Cloud {
 impl Cloud {
     /// The real one that all stories share.
     pub fn real() -> (Cloud, String) {
-        let keystone = Keystone::shared();
+        Cloud::at(Keystone::shared())
+    }
+
+    /// A real one.
+    pub fn at(keystone: &Keystone) -> (Cloud, String) {
         (
             Cloud::Real(keystone.admin().clone()),
             keystone.url().to_owned(),
