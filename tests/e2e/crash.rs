@@ -115,10 +115,7 @@ struct Outcome {
 
 /// Plays a life, with a fault in it if there is one.
 async fn play<L: Life>(kind: L::Kind, point: Option<Point>) -> Result<Outcome, String> {
-    let at_kubernetes = point
-        .as_ref()
-        .is_some_and(|point| point.server == Server::Kubernetes);
-    let mut life = L::begin(kind, at_kubernetes).await;
+    let mut life = L::begin(kind, point.as_ref()).await;
     life.stage_mut().start().await;
     life.provider_ready().await;
     let marks = (life.stage().wire.mark(), life.wire().mark());

@@ -47,17 +47,21 @@ struct AtKeystone {
 impl Life for AtKeystone {
     type Kind = Kind;
 
-    /// What goes wrong towards Keystone goes wrong towards a real one; the many lives in which something
-    /// else does have a simulator, since a real one does twenty things a second.
-    async fn begin(kind: Kind, at_kubernetes: bool) -> Self {
+    /// What goes wrong where Keystone makes or revokes a credential goes wrong at a real one, and so does
+    /// nothing in the life without a fault. The many others have a simulator, since a real one does twenty
+    /// things a second.
+    async fn begin(kind: Kind, point: Option<&Point>) -> Self {
         let name = match kind {
             Kind::AccessKey => "ks-crash-ak",
             Kind::ApplicationCredential => "ks-crash-ac",
         };
-        let rig = if at_kubernetes {
-            Rig::simulated(name).await
-        } else {
+        let at_a_real_one = point.is_none_or(|point| {
+            point.server == Server::Provider && point.label.contains("credentials")
+        });
+        let rig = if at_a_real_one {
             Rig::on(Stage::new(name).await, Cloud::at(own_keystone())).await
+        } else {
+            Rig::simulated(name).await
         };
         let second = second_project(&rig).await;
         let mut provider = rig.provider();

@@ -32,7 +32,7 @@ impl Life for AtSoda {
 
     /// In front of a simulated Keystone: SODA asks its Keystone so often that six lives at once would only
     /// wait for a real one. What goes wrong towards that goes wrong in the lives of Keystone's own keys.
-    async fn begin(_: SodaAccessKey, _: bool) -> Self {
+    async fn begin(_: SodaAccessKey, _: Option<&Point>) -> Self {
         let rig = Rig::simulated("soda-crash", SodaOptions::default()).await;
         let second = second_project(&rig.keystone).await;
         AtSoda { rig, second }

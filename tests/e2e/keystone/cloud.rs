@@ -133,9 +133,8 @@ impl Cloud {
     /// Whether Keystone lets an application credential log in.
     pub async fn logs_in(&self, id: &str, secret: &str) -> bool {
         match self {
-            Cloud::Real(_) => {
-                let keystone = Keystone::shared();
-                match keystone.login_application_credential(id, secret).await {
+            Cloud::Real(admin) => {
+                match admin.login_application_credential(id, secret).await {
                     Ok(_) => true,
                     // Anything else than a refusal is no answer to the question.
                     Err(error) => {

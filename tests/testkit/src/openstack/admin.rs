@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use url::form_urlencoded;
 
 use super::answer::{Answer, Api};
-use super::keystone::log_admin_in;
+use super::keystone::{Token, log_admin_in, log_in};
 use crate::wait::eventually;
 
 /// How long the administrator tries to get a token that Keystone takes. One that was made in the
@@ -44,6 +44,17 @@ pub struct User {
 }
 
 impl Admin {
+    /// Has somebody log in with an application credential at the same Keystone.
+    ///
+    /// # Errors
+    /// A [`Refused`](super::Refused) with what Keystone says.
+    pub async fn login_application_credential(&self, id: &str, secret: &str) -> Result<Token> {
+        let credential = json!({"id": id, "secret": secret});
+        let method = "application_credential";
+        let identity = json!({"methods": [method], method: credential});
+        log_in(&self.0.api, identity, None).await
+    }
+
     pub(super) fn new(api: Api) -> Self {
         Self(Arc::new(Inner {
             api,

@@ -197,10 +197,7 @@ impl Keystone {
     /// # Errors
     /// A [`Refused`](super::Refused) with what Keystone says.
     pub async fn login_application_credential(&self, id: &str, secret: &str) -> Result<Token> {
-        let credential = json!({"id": id, "secret": secret});
-        let method = "application_credential";
-        let identity = json!({"methods": [method], method: credential});
-        log_in(&self.api, identity, None).await
+        self.admin.login_application_credential(id, secret).await
     }
 
     /// Makes a request as whoever `token` belongs to; `path` comes after `/v3`.
@@ -231,7 +228,7 @@ pub(super) async fn log_admin_in(api: &Api) -> Result<Token> {
     log_in(api, identity, Some(scope)).await
 }
 
-async fn log_in(api: &Api, identity: Value, scope: Option<Value>) -> Result<Token> {
+pub(super) async fn log_in(api: &Api, identity: Value, scope: Option<Value>) -> Result<Token> {
     let mut auth = json!({"identity": identity});
     if let Some(scope) = scope {
         auth["scope"] = scope;
