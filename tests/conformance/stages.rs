@@ -1,7 +1,10 @@
 //! The calls at which an answer can be bad, and what has to hold then.
 
+use std::time::Duration;
+
 use credential_operator::{
     api::{CredentialRequestSpec, ProviderSpec, Reason, provider::ClusterCredentialProviderSpec},
+    clock,
     plan::{Failure, Proof, Refusal, Revocation},
     providers::{
         Ask, Connection, Holder, Identity, Issuance, Issued, Kind, LoginValues, Permission, System,
@@ -39,6 +42,9 @@ pub const STAGES: &[Stage] = &[
     Stage::Revoke,
     Stage::Confirm,
 ];
+
+/// How long a kind may have its call wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How many calls one step may make at most, whatever the answers are.
 const MOST_CALLS: usize = 8;
@@ -124,8 +130,10 @@ impl Bench {
         }
     }
 
-    /// Where a kind asks to wait before it makes the call, that is done, as the operator does.
+    /// Where a kind asks to wait before it makes the call, that is done, as the operator does: for as long as
+    /// it says, since to ask more often is to call more often.
     async fn issue(&self, serial: u64) -> Result<Issuance, Failure> {
+        let deadline = clock::monotonic() + LONGEST_WAIT;
         let identity = identity(serial);
         let server = self.subject.system.server_of(Stage::Issue);
         let route = self.subject.route(Stage::Issue);
@@ -138,7 +146,9 @@ impl Bench {
             let rest = issued.as_ref().err().and_then(|failure| failure.rest);
             match rest {
                 Some(rest) if server.calls_to(route).len() == before => {
-                    tokio::time::sleep(rest.unsigned_abs()).await;
+                    let until = clock::monotonic() + rest.unsigned_abs();
+                    assert!(until <= deadline, "it asks to wait again and again");
+                    tokio::time::sleep_until(until.into()).await;
                 }
                 _ => return issued,
             }

@@ -3,7 +3,7 @@
 
 mod regenerate;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use credential_operator::api::{CredentialRequest, annotations};
 use kube::ResourceExt;
@@ -14,13 +14,9 @@ use testkit::{
         USERS,
     },
     wait::eventually,
-    wire::{Call, Mark, summarize},
 };
 
-use crate::{
-    keystone::concerns_a_request,
-    stage::{SOON, Stage, message_of, status_of, value},
-};
+use crate::stage::{SOON, Stage, message_of, only_serial, readings, status_of};
 
 /// How many users come before those whose keys are asked for: two pages of 20 and a half.
 const CROWD: usize = 50;
@@ -126,18 +122,10 @@ impl Rig {
         .into()
     }
 
-    /// What a Secret holds.
-    async fn published(&self, name: &str) -> BTreeMap<String, String> {
-        let secret = self.stage.secret(name).await;
-        let keys = secret.data.iter().flatten();
-        keys.map(|(key, _)| (key.clone(), value(&secret, key)))
-            .collect()
-    }
-
     /// Waits until a Secret holds what CloudCenter knows about a user.
     async fn holds(&self, name: &str, id: &str) {
         eventually(SOON, || async {
-            anyhow::ensure!(self.published(name).await == self.expected(id));
+            anyhow::ensure!(self.stage.published(name).await == self.expected(id));
             Ok(())
         })
         .await
@@ -146,28 +134,13 @@ impl Rig {
 
     /// Waits until so many more keys have been read than at some time.
     async fn readings(&self, since: u64, more: u64) {
-        eventually(Duration::from_secs(90), || async {
-            let made = self.cloudcenter.counts().key_reads - since;
-            anyhow::ensure!(made >= more, "{made} readings");
-            Ok(())
-        })
-        .await
-        .unwrap();
+        readings(|| self.cloudcenter.counts().key_reads, since, more).await;
     }
 
     /// How often the list of users was asked for.
     fn listed(&self) -> usize {
         let calls = self.cloudcenter.calls();
         calls.iter().filter(|call| call.path == USERS).count()
-    }
-
-    /// What was called at the API server since a mark that changes something.
-    fn changes_since(&self, mark: Mark) -> BTreeMap<String, usize> {
-        let calls: Vec<Call> = self.stage.wire.since(mark);
-        let changing = calls
-            .into_iter()
-            .filter(|call| call.is_changing() && concerns_a_request(call));
-        summarize(&changing.collect::<Vec<_>>())
     }
 
     /// What every story ends with: nothing was changed at CloudCenter, each call was marked as one with a
@@ -191,16 +164,6 @@ impl Rig {
     }
 }
 
-fn serial(request: &CredentialRequest) -> u64 {
-    let credentials = &request.status.as_ref().unwrap().credentials;
-    assert_eq!(
-        credentials.len(),
-        1,
-        "nothing is kept that is not published"
-    );
-    credentials[0].serial
-}
-
 fn by_email() -> Value {
     json!({"user": {"email": "Alice@Example.com"}})
 }
@@ -213,7 +176,10 @@ async fn a_key_is_published_and_a_hundred_readings_of_the_same_write_nothing() {
         .apply(&rig.request("alice", by_email(), "100ms"))
         .await;
     let request = rig.stage.ready("alice").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.listed(), 3, "all pages, once");
     let status = request.status.as_ref().unwrap();
     assert_eq!(status.credential.as_deref(), Some("cloudCenter.apiKey"));
@@ -230,7 +196,7 @@ async fn a_key_is_published_and_a_hundred_readings_of_the_same_write_nothing() {
     let version = rig.stage.secret("alice").await.resource_version();
     let (mark, since) = (rig.stage.wire.mark(), rig.cloudcenter.counts().key_reads);
     rig.readings(since, 100).await;
-    assert_eq!(rig.changes_since(mark), BTreeMap::new());
+    assert_eq!(rig.stage.changes_since(mark), BTreeMap::new());
     assert_eq!(rig.stage.secret("alice").await.resource_version(), version);
     assert_eq!(
         rig.listed(),
@@ -242,10 +208,13 @@ async fn a_key_is_published_and_a_hundred_readings_of_the_same_write_nothing() {
     rig.cloudcenter.change_key(&rig.alice.id);
     let changed = rig
         .stage
-        .until("alice", "a second credential", |it| serial(it) == 2)
+        .until("alice", "a second credential", |it| only_serial(it) == 2)
         .await;
     assert_eq!(status_of(&changed, "Ready"), ("True", "Synced"));
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
 
     // The answers may have other forms.
     for (keys, ids) in [
@@ -290,7 +259,10 @@ async fn the_logins_own_key_follows_the_login_secret() {
         .await;
     rig.stage.ready("own").await;
     rig.stage.ready("alice").await;
-    assert_eq!(rig.published("own").await, rig.expected(&rig.admin.id));
+    assert_eq!(
+        rig.stage.published("own").await,
+        rig.expected(&rig.admin.id)
+    );
     let versions = [
         rig.stage.secret("own").await.resource_version(),
         rig.stage.secret("alice").await.resource_version(),
@@ -336,7 +308,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
     let by_id = json!({"user": {"id": rig.alice.id}});
     rig.stage.apply(&rig.request("alice", by_id, "300ms")).await;
     rig.stage.ready("alice").await;
-    let published = rig.published("alice").await;
+    let published = rig.stage.published("alice").await;
     let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
     let failing = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "True";
     for lie in [
@@ -352,7 +324,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
         let reason = status_of(&request, "RenewalFailing").1;
         assert_eq!(reason, "UnexpectedAnswer", "{lie:?}");
         assert_eq!(status_of(&request, "Ready").0, "True", "{lie:?}");
-        assert_eq!(rig.published("alice").await, published, "{lie:?}");
+        assert_eq!(rig.stage.published("alice").await, published, "{lie:?}");
         rig.cloudcenter.stop_lying();
         rig.stage.until("alice", "no failure", well).await;
     }
@@ -360,7 +332,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
     rig.cloudcenter.delete_user(&rig.alice.id);
     let request = rig.stage.until("alice", "the user is gone", failing).await;
     assert_eq!(status_of(&request, "RenewalFailing").1, "Forbidden");
-    assert_eq!(rig.published("alice").await, published);
+    assert_eq!(rig.stage.published("alice").await, published);
 
     // The list of users is walked to its end, and not believed when it has none.
     for (name, lie) in [
@@ -379,7 +351,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
             .await;
         rig.cloudcenter.stop_lying();
         rig.stage.ready(name).await;
-        assert_eq!(rig.published(name).await, rig.expected(&user.id));
+        assert_eq!(rig.stage.published(name).await, rig.expected(&user.id));
     }
     assert!(rig.listed() <= 2 * 510, "{} pages", rig.listed());
     rig.cloudcenter.lie(Lie::NoTotals);
@@ -387,7 +359,7 @@ async fn whatever_cloudcenter_answers_the_last_good_secret_stays() {
     let key = json!({"user": {"email": "carol@example.com"}});
     rig.stage.apply(&rig.request("carol", key, "1h")).await;
     rig.stage.ready("carol").await;
-    assert_eq!(rig.published("carol").await, rig.expected(&carol.id));
+    assert_eq!(rig.stage.published("carol").await, rig.expected(&carol.id));
 
     // An address that two users have is nobody's.
     rig.cloudcenter.add_user("dave@example.com", "1");

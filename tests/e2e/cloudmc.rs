@@ -3,7 +3,7 @@
 
 mod clients;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use credential_operator::api::{CredentialRequest, annotations};
 use kube::ResourceExt;
@@ -11,13 +11,9 @@ use serde_json::{Value, json};
 use testkit::{
     cloudmc::{CloudMcOptions, CloudMcSimulator, Lie, Person, Service, SingleShape, Stranger},
     wait::eventually,
-    wire::{Call, Mark, summarize},
 };
 
-use crate::{
-    keystone::concerns_a_request,
-    stage::{SOON, Stage, message_of, status_of, value},
-};
+use crate::stage::{SOON, Stage, message_of, only_serial, readings, status_of};
 
 /// The keys of a Secret for OpenStack clients, and the fields that they come from.
 const FROM_FIELDS: &[(&str, &str)] = &[
@@ -145,32 +141,9 @@ impl Rig {
         fields.chain([version]).collect()
     }
 
-    /// What a Secret holds.
-    async fn published(&self, name: &str) -> BTreeMap<String, String> {
-        let secret = self.stage.secret(name).await;
-        let keys = secret.data.iter().flatten();
-        keys.map(|(key, _)| (key.clone(), value(&secret, key)))
-            .collect()
-    }
-
     /// Waits until so many more readings have been made than at some time.
     async fn readings(&self, since: u64, more: u64) {
-        eventually(Duration::from_secs(90), || async {
-            let made = self.cloudmc.counts().api_info - since;
-            anyhow::ensure!(made >= more, "{made} readings");
-            Ok(())
-        })
-        .await
-        .unwrap();
-    }
-
-    /// What was called at the API server since a mark that changes something.
-    fn changes_since(&self, mark: Mark) -> BTreeMap<String, usize> {
-        let calls: Vec<Call> = self.stage.wire.since(mark);
-        let changing = calls
-            .into_iter()
-            .filter(|call| call.is_changing() && concerns_a_request(call));
-        summarize(&changing.collect::<Vec<_>>())
+        readings(|| self.cloudmc.counts().api_info, since, more).await;
     }
 
     /// What every story ends with: nothing was changed at CloudMC, nobody asked for the provider's own
@@ -184,23 +157,13 @@ impl Rig {
     }
 }
 
-fn serial(request: &CredentialRequest) -> u64 {
-    let credentials = &request.status.as_ref().unwrap().credentials;
-    assert_eq!(
-        credentials.len(),
-        1,
-        "nothing is kept that is not published"
-    );
-    credentials[0].serial
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn service_keys_are_published_and_a_hundred_readings_of_the_same_write_nothing() {
     let mut rig = Rig::new("cmc-life").await;
     rig.stage.start().await;
     rig.stage.apply(&rig.request("objects", "100ms")).await;
     let request = rig.stage.ready("objects").await;
-    assert_eq!(rig.published("objects").await, rig.expected());
+    assert_eq!(rig.stage.published("objects").await, rig.expected());
     let status = request.status.as_ref().unwrap();
     assert_eq!(status.credential.as_deref(), Some("cloudMC.serviceKeys"));
     assert_eq!(status.expires_at, None);
@@ -215,7 +178,7 @@ async fn service_keys_are_published_and_a_hundred_readings_of_the_same_write_not
     let version = rig.stage.secret("objects").await.resource_version();
     let (mark, since) = (rig.stage.wire.mark(), rig.cloudmc.counts().api_info);
     rig.readings(since, 100).await;
-    assert_eq!(rig.changes_since(mark), BTreeMap::new());
+    assert_eq!(rig.stage.changes_since(mark), BTreeMap::new());
     assert_eq!(
         rig.stage.secret("objects").await.resource_version(),
         version
@@ -225,10 +188,10 @@ async fn service_keys_are_published_and_a_hundred_readings_of_the_same_write_not
     rig.cloudmc.regenerate(&rig.bot.id, &rig.environment);
     let changed = rig
         .stage
-        .until("objects", "a second credential", |it| serial(it) == 2)
+        .until("objects", "a second credential", |it| only_serial(it) == 2)
         .await;
     assert_eq!(status_of(&changed, "Ready"), ("True", "Synced"));
-    assert_eq!(rig.published("objects").await, rig.expected());
+    assert_eq!(rig.stage.published("objects").await, rig.expected());
 
     // A key that somebody damages is read again, or written from what is left.
     let patch = json!({"data": {"OS_PASSWORD": "eA==", "OS_IDENTITY_API_VERSION": null}});
@@ -239,7 +202,7 @@ async fn service_keys_are_published_and_a_hundred_readings_of_the_same_write_not
         .await
         .unwrap();
     eventually(SOON, || async {
-        anyhow::ensure!(rig.published("objects").await == rig.expected());
+        anyhow::ensure!(rig.stage.published("objects").await == rig.expected());
         Ok(())
     })
     .await
@@ -252,7 +215,7 @@ async fn service_keys_are_published_and_a_hundred_readings_of_the_same_write_not
         .await;
     let rotated = |it: &CredentialRequest| it.status.as_ref().unwrap().rotated.is_some();
     rig.stage.until("objects", "rotated", rotated).await;
-    assert_eq!(rig.published("objects").await, expected);
+    assert_eq!(rig.stage.published("objects").await, expected);
     rig.stage
         .requests()
         .delete("objects", &Default::default())
@@ -305,7 +268,7 @@ async fn a_membership_that_ends_leaves_the_secrets_and_says_so() {
         for name in names {
             let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
             rig.stage.until(name, "no failure", well).await;
-            assert_eq!(rig.published(name).await, expected);
+            assert_eq!(rig.stage.published(name).await, expected);
         }
     }
     rig.finish().await;
@@ -322,7 +285,7 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
     keys.remove("preset");
     rig.stage.apply(&all).await;
     rig.stage.ready("all").await;
-    let everything = rig.published("all").await;
+    let everything = rig.stage.published("all").await;
     assert_eq!(everything.len(), 9, "each field under its own name");
     for lie in [
         Lie::ManyFields(10_000),
@@ -338,7 +301,7 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
         let reason = status_of(&request, "RenewalFailing").1;
         assert_eq!(reason, "UnexpectedAnswer", "{lie:?}");
         assert_eq!(status_of(&request, "Ready").0, "True", "{lie:?}");
-        assert_eq!(rig.published("all").await, everything, "{lie:?}");
+        assert_eq!(rig.stage.published("all").await, everything, "{lie:?}");
         rig.cloudmc.stop_lying();
         let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
         rig.stage.until("all", "no failure", well).await;
@@ -346,7 +309,7 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
     // An administrator hides a field: who selects it is told, and so is who takes all.
     rig.stage.apply(&rig.request("openstack", "300ms")).await;
     rig.stage.ready("openstack").await;
-    let openstack = rig.published("openstack").await;
+    let openstack = rig.stage.published("openstack").await;
     assert_eq!(openstack, rig.expected());
     rig.cloudmc.hide_field(&rig.connection, "password");
     let named = |it: &CredentialRequest| {
@@ -356,18 +319,18 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
     rig.stage
         .until("openstack", "the field is named", named)
         .await;
-    assert_eq!(rig.published("openstack").await, openstack);
+    assert_eq!(rig.stage.published("openstack").await, openstack);
     let missed = |it: &CredentialRequest| {
         message_of(it, "RenewalFailing").contains("no value any more for password,")
     };
     rig.stage.until("all", "the field is missed", missed).await;
-    assert_eq!(rig.published("all").await, everything);
+    assert_eq!(rig.stage.published("all").await, everything);
     // Who is sure has it taken away.
     rig.stage.annotate("all", annotations::ROTATE, "1").await;
     rig.stage
-        .until("all", "a second credential", |it| serial(it) == 2)
+        .until("all", "a second credential", |it| only_serial(it) == 2)
         .await;
-    assert_eq!(rig.published("all").await.len(), 8);
+    assert_eq!(rig.stage.published("all").await.len(), 8);
     rig.finish().await;
 }
 

@@ -3,6 +3,9 @@
 mod crowd;
 mod leaks;
 mod process;
+mod readings;
+
+pub use readings::{only_serial, readings};
 
 use std::{
     collections::BTreeSet,

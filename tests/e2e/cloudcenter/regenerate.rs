@@ -65,7 +65,10 @@ async fn a_key_is_made_anew_once_for_each_value_of_the_annotation() {
     request["metadata"]["annotations"] = json!({annotations::ROTATE: "0"});
     rig.stage.apply(&request).await;
     rig.stage.ready("alice").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     let since = rig.cloudcenter.counts().key_reads;
     rig.readings(since, 20).await;
     assert_eq!(rig.generate_asked(), 0);
@@ -73,10 +76,13 @@ async fn a_key_is_made_anew_once_for_each_value_of_the_annotation() {
     let mark = rig.stage.wire.mark();
     rig.rotate("alice", "1").await;
     rig.rotated("alice", "1").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.generated(), 1);
     // Written down before, published, and acknowledged.
-    let changes = rig.changes_since(mark);
+    let changes = rig.stage.changes_since(mark);
     assert_eq!(changes["patch credentialrequests/status"], 2, "{changes:?}");
     assert_eq!(changes["patch secrets"], 1, "{changes:?}");
     let events = rig.stage.events().await;
@@ -109,7 +115,10 @@ async fn a_key_is_made_anew_once_for_each_value_of_the_annotation() {
     rig.holds("alice", &rig.alice.id).await;
     rig.rotate("alice", "2").await;
     rig.rotated("alice", "2").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.generated(), 2);
     // Neither does going back to an earlier value, nor an older Secret that was put back.
     rig.rotate("alice", "1").await;
@@ -139,7 +148,10 @@ async fn a_key_is_made_anew_once_for_each_value_of_the_annotation() {
     let immutable =
         |it: &CredentialRequest| status_of(it, "Stalled") == ("True", "TargetImmutable");
     rig.stage.until("alice", "TargetImmutable", immutable).await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.generate_asked(), 2);
     secrets.delete("alice", &Default::default()).await.unwrap();
     rig.rotated("alice", "3").await;
@@ -164,7 +176,10 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     faults().push_n(GENERATE, Fault::LoseAnswer, 1);
     rig.rotate("alice", "lost").await;
     rig.rotated("alice", "lost").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!((rig.generated(), rig.generate_asked()), (1, 1));
 
     // Done, and the answer makes no sense.
@@ -178,11 +193,14 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     .unwrap();
     rig.cloudcenter.stop_lying();
     rig.rotated("alice", "nonsense").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!((rig.generated(), rig.generate_asked()), (2, 2));
 
     // Perhaps not done: the key is read for a while, turns out to be the same, and that is said.
-    let before = rig.published("alice").await;
+    let before = rig.stage.published("alice").await;
     let mut others = Vec::new();
     for (name, fault) in [
         ("cut", Fault::CutConnection),
@@ -212,12 +230,12 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     let (late, user) = others.pop().unwrap();
     rig.cloudcenter.change_key(&user.id);
     rig.rotated(late, "1").await;
-    assert_eq!(rig.published(late).await, rig.expected(&user.id));
+    assert_eq!(rig.stage.published(late).await, rig.expected(&user.id));
     for (name, user) in others {
         let request = rig.not_regenerated(name).await;
         let message = message_of(&request, "RenewalFailing");
         assert!(message.contains("no other key has been seen"), "{message}");
-        assert_eq!(rig.published(name).await, rig.expected(&user.id));
+        assert_eq!(rig.stage.published(name).await, rig.expected(&user.id));
     }
     assert_eq!(rig.generate_asked(), asked);
 
@@ -232,7 +250,7 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     rig.rotate("alice", "refused").await;
     let refused = |it: &CredentialRequest| message_of(it, "RenewalFailing").contains("HTTP 403");
     rig.stage.until("alice", "refused", refused).await;
-    assert_eq!(rig.published("alice").await, before);
+    assert_eq!(rig.stage.published("alice").await, before);
 
     // Not done for certain: told again when it is time to.
     let asked = rig.generate_asked();
@@ -245,7 +263,10 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     rig.rotated("alice", "later").await;
     assert_eq!(rig.generate_asked(), asked + 2);
     assert_eq!(rig.generated(), 3);
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
 
     // The operator dies while CloudCenter does it.
     faults().set(GENERATE, Fault::Hang);
@@ -262,7 +283,10 @@ async fn whatever_becomes_of_the_call_it_is_not_made_twice() {
     rig.cloudcenter.change_key(&rig.alice.id);
     rig.stage.start().await;
     rig.rotated("alice", "killed").await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.generate_asked(), asked + 1);
     let generated = rig.generated();
     rig.finish_after(generated).await;
@@ -304,7 +328,10 @@ async fn it_takes_a_grant_and_does_not_shut_the_operator_out() {
     let read = json!({"user": {"id": rig.admin.id}, "onRotate": "Read"});
     rig.stage.apply(&rig.request("by-id", read, "300ms")).await;
     rig.stage.ready("by-id").await;
-    assert_eq!(rig.published("by-id").await, rig.expected(&rig.admin.id));
+    assert_eq!(
+        rig.stage.published("by-id").await,
+        rig.expected(&rig.admin.id)
+    );
     // A grant that is withdrawn: nothing is made, and the key stays.
     rig.stage
         .apply(&rig.provider(json!([{"id": rig.alice.id}, {"self": true}])))
@@ -312,7 +339,10 @@ async fn it_takes_a_grant_and_does_not_shut_the_operator_out() {
     rig.stage.until("alice", "NotAllowed", refused).await;
     rig.rotate("alice", "1").await;
     rig.stage.until("alice", "NotAllowed", refused).await;
-    assert_eq!(rig.published("alice").await, rig.expected(&rig.alice.id));
+    assert_eq!(
+        rig.stage.published("alice").await,
+        rig.expected(&rig.alice.id)
+    );
     assert_eq!(rig.generate_asked(), 0);
 
     // Where the request writes the login Secret itself, the login follows.
@@ -346,7 +376,7 @@ async fn it_takes_a_grant_and_does_not_shut_the_operator_out() {
     rig.rotate("own", "1").await;
     rig.rotated("own", "1").await;
     assert_eq!(
-        rig.published("own-login").await,
+        rig.stage.published("own-login").await,
         rig.expected(&rig.admin.id)
     );
     // Alice's, which was asked for above, and the login's.

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     clients::{PAIR_REFUSED, S3, refused, run},
     keystone::DOMAIN,
+    stage::value,
 };
 
 /// What Keystone says to a wrong password.
