@@ -93,7 +93,8 @@ async fn clients_of_openstack_work_with_an_application_credential_and_with_a_tok
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_renewed_by_a_login_of_their_own_before_they_end() {
-    const LIFE: Duration = Duration::from_secs(12);
+    // Long enough that a slow minute of the machine does not eat the third that is left.
+    const LIFE: Duration = Duration::from_secs(30);
     let keystone = Keystone::start(Options {
         token_expiration: LIFE,
         ..Default::default()
@@ -113,7 +114,7 @@ async fn tokens_are_renewed_by_a_login_of_their_own_before_they_end() {
         let serial = before.credentials[0].serial;
         let renewed = rig
             .stage
-            .within(LIFE, "token", "renewed before it has ended", |request| {
+            .within(SOON, "token", "renewed", |request| {
                 request.status.as_ref().unwrap().credentials[0].serial > serial
             })
             .await
@@ -128,12 +129,12 @@ async fn tokens_are_renewed_by_a_login_of_their_own_before_they_end() {
         // A whole life, which no token has that was made of another one.
         let issued = renewed.credentials[0].issued_at.unwrap();
         let life = renewed.expires_at.unwrap().duration_since(issued);
-        assert!(life.as_secs() >= 11, "{life}");
+        assert!(life.as_secs() >= 29, "{life}");
         let previous = before.credentials[0].issued_at.unwrap();
         let age = issued.duration_since(previous).as_secs_f64();
         assert!(
-            (7.0..11.0).contains(&age),
-            "renewed at two thirds, but after {age} s"
+            (18.0..30.0).contains(&age),
+            "renewed at two thirds and before its end, but after {age} s"
         );
         (before, old) = (renewed, new);
     }
