@@ -9,9 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-/// How long to wait between two looks: short against what a person notices, long against what a
-/// look costs.
+/// How long to wait between two looks at least: short against what a person notices.
 const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long to wait between two looks at most.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long to wait after a look that took so long. Who answers slowly does one thing at a time, or is
+/// busy: what is waited for would get no further for being asked about all the time.
+fn interval(look: Duration) -> Duration {
+    (look * 2).clamp(INTERVAL, LONGEST_INTERVAL)
+}
 
 /// Calls `check` until it answers `Ok`, and returns that; `check` says by its error what is still
 /// missing.
@@ -42,16 +50,18 @@ where
     let end = Instant::now() + deadline;
     let mut last = anyhow::anyhow!("the first look did not end");
     loop {
-        let left = end.saturating_duration_since(Instant::now());
+        let begin = Instant::now();
+        let left = end.saturating_duration_since(begin);
         match tokio::time::timeout(left, check()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => last = error,
             Err(_) => return Err(last).with_context(|| too_late(deadline)),
         }
-        if Instant::now() + INTERVAL >= end {
+        let pause = interval(begin.elapsed());
+        if Instant::now() + pause >= end {
             return Err(last).with_context(|| too_late(deadline));
         }
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -65,13 +75,16 @@ pub fn eventually_blocking<T>(
 ) -> Result<T> {
     let end = Instant::now() + deadline;
     loop {
-        match check() {
+        let begin = Instant::now();
+        let error = match check() {
             Ok(value) => return Ok(value),
-            Err(error) if Instant::now() + INTERVAL >= end => {
-                return Err(error).with_context(|| too_late(deadline));
-            }
-            Err(_) => std::thread::sleep(INTERVAL),
+            Err(error) => error,
+        };
+        let pause = interval(begin.elapsed());
+        if Instant::now() + pause >= end {
+            return Err(error).with_context(|| too_late(deadline));
         }
+        std::thread::sleep(pause);
     }
 }
 
