@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, accepted::come_back_unchanged, all_are_refused, row, with, without};
+use super::{Row, accepted::come_back_unchanged, all_are_refused, references, row, with, without};
 
 const USER: &str = "spec.cloudCenter.apiKey.user";
 const ID: &[&str] = &["spec.cloudCenter.apiKey.user.id: ", "must be an id"];
@@ -10,6 +10,10 @@ const EMAIL: &[&str] = &[
     "spec.cloudCenter.apiKey.user.email: ",
     "must be an e-mail address",
 ];
+
+const SYSTEM: &str = "cloudCenter";
+/// Where a provider names its login Secret.
+const LOGIN: &str = "auth/apiKey/secretRef";
 
 fn request() -> Value {
     json!({
@@ -47,14 +51,7 @@ fn provider() -> Value {
 }
 
 fn local() -> Value {
-    let mut local = provider();
-    local["kind"] = json!("CredentialProvider");
-    let spec = &mut local["spec"];
-    spec["cloudCenter"]["tls"]["caBundleSecretRef"] = json!({"name": "ca"});
-    spec["cloudCenter"]["auth"]["apiKey"]["secretRef"] = json!({"name": "login"});
-    let grant = spec["allow"][0].as_object_mut().unwrap();
-    grant.remove("namespaces");
-    local
+    references::local(provider(), SYSTEM, LOGIN)
 }
 
 fn requests() -> Vec<Row> {
@@ -121,19 +118,8 @@ fn requests() -> Vec<Row> {
 }
 
 fn providers() -> Vec<Row> {
-    const LOGIN: &str = "spec.cloudCenter.auth.apiKey.secretRef.namespace: ";
-    const CA: &str = "spec.cloudCenter.tls.caBundleSecretRef.namespace: ";
     let at = |path: &str, value: Value| with(provider(), &format!("spec/{path}"), value);
-    let here = |path: &str| {
-        with(
-            local(),
-            &format!("spec/cloudCenter/{path}/namespace"),
-            json!("other"),
-        )
-    };
-    let nowhere = |path: &str| without(provider(), &format!("spec/cloudCenter/{path}/namespace"));
     let users = |users: Value| at("allow/0/cloudCenter/users", users);
-    let (secret, ca) = ("auth/apiKey/secretRef", "tls/caBundleSecretRef");
     let one_of: &[&str] = &[
         "spec.allow[0].cloudCenter.users[0]: ",
         "state exactly one of: id, email, self",
@@ -161,26 +147,6 @@ fn providers() -> Vec<Row> {
             "no URL",
             at("cloudCenter/endpoint", json!("ccm")),
             &["spec.cloudCenter.endpoint: ", "must be an absolute URL"],
-        ),
-        row(
-            "a login Secret without a namespace",
-            nowhere(secret),
-            &[LOGIN, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a CA without a namespace",
-            nowhere(ca),
-            &[CA, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a login Secret of another namespace",
-            here(secret),
-            &[LOGIN, "not accepted in a CredentialProvider"],
-        ),
-        row(
-            "a CA of another namespace",
-            here(ca),
-            &[CA, "not accepted in a CredentialProvider"],
         ),
         row(
             "a grant without users",
@@ -221,8 +187,10 @@ fn providers() -> Vec<Row> {
 
 #[tokio::test]
 async fn a_bad_object_for_cloudcenter_is_refused_with_the_field_and_the_way_out() {
-    let rows = requests().into_iter().chain(providers());
-    all_are_refused("refused-cloudcenter", rows.collect()).await;
+    let mut rows = requests();
+    rows.extend(providers());
+    rows.extend(references::rows(&provider(), SYSTEM, LOGIN));
+    all_are_refused("refused-cloudcenter", rows).await;
 }
 
 #[tokio::test]

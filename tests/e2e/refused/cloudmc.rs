@@ -2,9 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Row, accepted::come_back_unchanged, all_are_refused, row, with, without};
+use super::{Row, accepted::come_back_unchanged, all_are_refused, references, row, with, without};
 
 const KEYS: &str = "spec.cloudMC.serviceKeys.keys[0]: ";
+
+const SYSTEM: &str = "cloudMC";
+/// Where a provider names its login Secret.
+const LOGIN: &str = "auth/apiKey/secretRef";
 
 fn request() -> Value {
     json!({
@@ -44,14 +48,7 @@ fn provider() -> Value {
 }
 
 fn local() -> Value {
-    let mut local = provider();
-    local["kind"] = json!("CredentialProvider");
-    let spec = &mut local["spec"];
-    spec["cloudMC"]["tls"]["caBundleSecretRef"] = json!({"name": "ca"});
-    spec["cloudMC"]["auth"]["apiKey"]["secretRef"] = json!({"name": "login"});
-    let grant = spec["allow"][0].as_object_mut().unwrap();
-    grant.remove("namespaces");
-    local
+    references::local(provider(), SYSTEM, LOGIN)
 }
 
 fn requests() -> Vec<Row> {
@@ -163,18 +160,7 @@ fn requests() -> Vec<Row> {
 }
 
 fn providers() -> Vec<Row> {
-    const LOGIN: &str = "spec.cloudMC.auth.apiKey.secretRef.namespace: ";
-    const CA: &str = "spec.cloudMC.tls.caBundleSecretRef.namespace: ";
     let at = |path: &str, value: Value| with(provider(), &format!("spec/{path}"), value);
-    let here = |path: &str| {
-        with(
-            local(),
-            &format!("spec/cloudMC/{path}/namespace"),
-            json!("other"),
-        )
-    };
-    let nowhere = |path: &str| without(provider(), &format!("spec/cloudMC/{path}/namespace"));
-    let (secret, ca) = ("auth/apiKey/secretRef", "tls/caBundleSecretRef");
     vec![
         row(
             "no login",
@@ -190,26 +176,6 @@ fn providers() -> Vec<Row> {
             "no URL",
             at("cloudMC/endpoint", json!("cloudmc")),
             &["spec.cloudMC.endpoint: ", "must be an absolute URL"],
-        ),
-        row(
-            "a login Secret without a namespace",
-            nowhere(secret),
-            &[LOGIN, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a CA without a namespace",
-            nowhere(ca),
-            &[CA, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a login Secret of another namespace",
-            here(secret),
-            &[LOGIN, "not accepted in a CredentialProvider"],
-        ),
-        row(
-            "a CA of another namespace",
-            here(ca),
-            &[CA, "not accepted in a CredentialProvider"],
         ),
         row(
             "a grant without connections",
@@ -242,8 +208,10 @@ fn providers() -> Vec<Row> {
 
 #[tokio::test]
 async fn a_bad_object_for_cloudmc_is_refused_with_the_field_and_the_way_out() {
-    let rows = requests().into_iter().chain(providers());
-    all_are_refused("refused-cloudmc", rows.collect()).await;
+    let mut rows = requests();
+    rows.extend(providers());
+    rows.extend(references::rows(&provider(), SYSTEM, LOGIN));
+    all_are_refused("refused-cloudmc", rows).await;
 }
 
 #[tokio::test]

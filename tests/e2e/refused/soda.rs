@@ -3,8 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{
-    Row, accepted::come_back_unchanged, all_are_refused, changes::are_refused, row, with, without,
+    Row, accepted::come_back_unchanged, all_are_refused, changes::are_refused, references, row,
+    with, without,
 };
+
+const SYSTEM: &str = "soda";
+/// Where a provider names its login Secret.
+const LOGIN: &str = "auth/password/secretRef";
 
 fn request() -> Value {
     json!({
@@ -49,14 +54,7 @@ fn provider() -> Value {
 }
 
 fn local() -> Value {
-    let mut local = provider();
-    local["kind"] = json!("CredentialProvider");
-    let spec = &mut local["spec"];
-    spec["soda"]["tls"]["caBundleSecretRef"] = json!({"name": "ca"});
-    spec["soda"]["auth"]["password"]["secretRef"] = json!({"name": "login"});
-    let grant = spec["allow"][0].as_object_mut().unwrap();
-    grant.remove("namespaces");
-    local
+    references::local(provider(), SYSTEM, LOGIN)
 }
 
 fn requests() -> Vec<Row> {
@@ -138,18 +136,7 @@ fn requests() -> Vec<Row> {
 }
 
 fn providers() -> Vec<Row> {
-    const LOGIN: &str = "spec.soda.auth.password.secretRef.namespace: ";
-    const CA: &str = "spec.soda.tls.caBundleSecretRef.namespace: ";
     let at = |path: &str, value: Value| with(provider(), &format!("spec/{path}"), value);
-    let here = |path: &str| {
-        with(
-            local(),
-            &format!("spec/soda/{path}/namespace"),
-            json!("other"),
-        )
-    };
-    let nowhere = |path: &str| without(provider(), &format!("spec/soda/{path}/namespace"));
-    let (secret, ca) = ("auth/password/secretRef", "tls/caBundleSecretRef");
     vec![
         row(
             "no Keystone",
@@ -180,26 +167,6 @@ fn providers() -> Vec<Row> {
             "a query in that of Keystone",
             at("soda/keystone/endpoint", json!("https://keystone/v3?x=y")),
             &["spec.soda.keystone.endpoint: ", "must not hold a query"],
-        ),
-        row(
-            "a login Secret without a namespace",
-            nowhere(secret),
-            &[LOGIN, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a CA without a namespace",
-            nowhere(ca),
-            &[CA, "required in a ClusterCredentialProvider"],
-        ),
-        row(
-            "a login Secret of another namespace",
-            here(secret),
-            &[LOGIN, "not accepted in a CredentialProvider"],
-        ),
-        row(
-            "a CA of another namespace",
-            here(ca),
-            &[CA, "not accepted in a CredentialProvider"],
         ),
         row(
             "a grant without projects",
@@ -234,8 +201,10 @@ fn providers() -> Vec<Row> {
 
 #[tokio::test]
 async fn a_bad_object_for_soda_is_refused_with_the_field_and_the_way_out() {
-    let rows = requests().into_iter().chain(providers());
-    all_are_refused("refused-soda", rows.collect()).await;
+    let mut rows = requests();
+    rows.extend(providers());
+    rows.extend(references::rows(&provider(), SYSTEM, LOGIN));
+    all_are_refused("refused-soda", rows).await;
 }
 
 #[tokio::test]
