@@ -146,6 +146,7 @@ pub struct CloudCenterApiKey {
     pub user: Option<CloudCenterUser>,
     /// What a new value of the annotation `credential-operator.dev/rotate` does; `Read` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub on_rotate: Option<CloudCenterOnRotate>,
 }
 

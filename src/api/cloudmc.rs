@@ -133,16 +133,10 @@ pub struct CloudMcServiceKeys {
     pub connection: CloudMcRef,
     /// The environment, which belongs to that connection. The login's user has to be a member of it.
     pub environment: CloudMcRef,
-    /// A ready set of keys, as clients look for them in their environment. `OpenStackV3`: `OS_AUTH_URL`
-    /// (from the field `auth_url`), `OS_IDENTITY_API_VERSION` (3), `OS_USERNAME` (`username`),
-    /// `OS_PASSWORD` (`password`), `OS_PROJECT_NAME` (`project_name`), `OS_USER_DOMAIN_ID` and
-    /// `OS_PROJECT_DOMAIN_ID` (`domain_id`; `default` where there is no such field). `OpenStackV2`, for
-    /// old clients: `OS_AUTH_URL` (`auth_endpoint`), `OS_USERNAME` (`username`), `OS_PASSWORD`
-    /// (`password`), `OS_PROJECT_NAME` and `OS_TENANT_NAME` (`project_name`). `S3`: `AWS_ACCESS_KEY_ID`
-    /// (`s3_access_key`), `AWS_SECRET_ACCESS_KEY` (`s3_secret_key`), `AWS_ENDPOINT_URL_S3`
-    /// (`s3_endpoint`), `AWS_REGION` and `AWS_DEFAULT_REGION` (`s3_region`). CloudMC does not document
-    /// the names of its fields: where yours has others, say so in `keys`.
+    /// A ready set of keys, as clients look for them; when absent, what `keys` says. CloudMC does not
+    /// document the names of its fields: where yours has others, say so in `keys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub preset: Option<CloudMcPreset>,
     /// The keys of the Secret, and what stands under each: nothing but these. Together with `preset`,
     /// they come on top of it; one that the preset has as well takes its place.
@@ -155,11 +149,17 @@ pub struct CloudMcServiceKeys {
 /// A ready set of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum CloudMcPreset {
-    /// OpenStack clients, Identity API v3.
+    /// For clients of OpenStack, Identity API v3: `OS_AUTH_URL` (from the field `auth_url`),
+    /// `OS_IDENTITY_API_VERSION` (3), `OS_USERNAME` (`username`), `OS_PASSWORD` (`password`),
+    /// `OS_PROJECT_NAME` (`project_name`), `OS_USER_DOMAIN_ID` and `OS_PROJECT_DOMAIN_ID` (`domain_id`;
+    /// `default` where there is no such field).
     OpenStackV3,
-    /// OpenStack clients, Identity API v2.0.
+    /// For old clients of OpenStack, Identity API v2.0: `OS_AUTH_URL` (`auth_endpoint`), `OS_USERNAME`
+    /// (`username`), `OS_PASSWORD` (`password`), `OS_PROJECT_NAME` and `OS_TENANT_NAME` (`project_name`).
     OpenStackV2,
-    /// Clients of S3.
+    /// For clients of S3: `AWS_ACCESS_KEY_ID` (`s3_access_key`), `AWS_SECRET_ACCESS_KEY` (`s3_secret_key`),
+    /// `AWS_ENDPOINT_URL_S3` (`s3_endpoint`), `AWS_REGION` and `AWS_DEFAULT_REGION` (`s3_region`), and
+    /// `credentials`, the file of that name in `~/.aws`, with these in the profile `default`.
     S3,
 }
 

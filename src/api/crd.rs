@@ -24,7 +24,12 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// # Errors
 /// When the definition cannot be written as YAML, which would be a defect of the operator.
 pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::ser_error::Error> {
-    serde_saphyr::to_string(crd)
+    let yaml = serde_saphyr::to_string(crd)?;
+    // Between the paragraphs of a description.
+    let lines = yaml
+        .lines()
+        .map(|line| if line.trim().is_empty() { "" } else { line });
+    Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
 /// A provider's definition with the rules about the namespaces of Secrets, which depend on its scope.

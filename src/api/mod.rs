@@ -21,6 +21,7 @@ pub mod rules;
 pub mod soda;
 pub mod types;
 pub mod validate;
+pub mod values;
 
 pub use provider::{ClusterCredentialProvider, CredentialProvider, ProviderSpec, ProviderStatus};
 pub use reason::Reason;

@@ -199,7 +199,7 @@ fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                     "properties": {
                         "key": {"description": "The label.", "type": "string", "maxLength": 317},
                         "operator": {
-                            "description": "How the label's value relates to `values`.",
+                            "description": "Whether the value is `In` or `NotIn` `values`, or the label `Exists` or `DoesNotExist`.",
                             "type": "string",
                             "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
                         },

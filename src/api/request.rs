@@ -75,6 +75,7 @@ pub struct CredentialRequestSpec {
     pub renewal: Option<Renewal>,
     /// What becomes of the credential when the request is deleted; `Revoke` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Do nothing for this request while this is true: what is published stays as it is and is
     /// neither repaired nor renewed. False when absent.
@@ -159,6 +160,7 @@ pub struct CredentialRequestStatus {
     pub last_serial: Option<u64>,
     /// What happens next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub next_action: Option<NextAction>,
     /// When it happens.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -173,10 +173,12 @@ pub struct SodaAccessKey {
     pub project: NameRef,
     /// Where the pair is made; `Keystone` when absent. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub issue_through: Option<IssueThrough>,
     /// What ends a pair of `issueThrough: Soda` when the request is deleted; nothing when absent. Cannot be
     /// changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = super::values::explained)]
     pub on_delete: Option<OnDelete>,
     /// Share a pair that the login's user has for the project already, instead of making one. It is
     /// never revoked. Cannot be changed. False when absent.

@@ -64,6 +64,19 @@ fn no_optional_field_of_a_spec_is_defaulted_and_every_field_is_explained() {
         fields::each(&root["spec"], "spec", &mut |name, field| {
             assert!(field.get("default").is_none(), "{name} is defaulted");
         });
+        fields::each(&root["spec"], "spec", &mut |name, field| {
+            let text = field["description"].as_str().unwrap_or_default();
+            let Some(words) = field["enum"].as_array().filter(|_| !name.ends_with("[]")) else {
+                return;
+            };
+            for word in words.iter().filter_map(Value::as_str) {
+                let named = text.contains(&format!("`{word}`"));
+                assert!(
+                    named,
+                    "{name} does not explain {word}; see api::values::explained"
+                );
+            }
+        });
         for part in ["spec", "status"] {
             fields::each(&root[part], part, &mut |name, field| {
                 let explained = field
