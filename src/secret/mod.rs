@@ -4,10 +4,12 @@
 //! request's own is never written, and of its own only the operator's keys, labels and annotations.
 
 mod data;
+mod profile;
 mod read;
 mod write;
 
 pub use data::SecretData;
+pub use profile::{aws_profile, fits_profile, is_of_profile};
 pub use read::{Known, classify, held_id};
 pub use write::{Write, adopt, create, publish, repair};
 

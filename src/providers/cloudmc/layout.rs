@@ -14,7 +14,7 @@ use crate::{
     },
     plan::{Failure, Refusal},
     providers::http::failed,
-    secret::SecretData,
+    secret::{SecretData, aws_profile, fits_profile, is_of_profile},
 };
 
 /// The field of a request that says which keys there are.
@@ -42,6 +42,8 @@ pub enum Source {
     FieldOr(String, &'static str),
     /// A text.
     Value(String),
+    /// The file for clients of S3, made of the other keys.
+    AwsProfile,
 }
 
 /// Where a key of a preset comes from.
@@ -51,6 +53,8 @@ enum Origin {
     Value(&'static str),
     /// From where another key comes, also where the request says otherwise for that one.
     As(&'static str),
+    /// The file for clients of S3, made of the other keys.
+    AwsProfile,
 }
 
 /// The keys of a preset. Which ones clients need, with what in them: CloudMC, "How to obtain service API
@@ -82,6 +86,8 @@ fn keys_of(preset: CloudMcPreset) -> &'static [(&'static str, Origin)] {
             ("AWS_ENDPOINT_URL_S3", Origin::Field("s3_endpoint")),
             ("AWS_REGION", Origin::Field("s3_region")),
             ("AWS_DEFAULT_REGION", Origin::As("AWS_REGION")),
+            // So that the Secret, mounted as `~/.aws`, is all that a client needs.
+            ("credentials", Origin::AwsProfile),
         ],
     }
 }
@@ -131,6 +137,7 @@ impl Form {
                 Origin::Field(field) => Source::Field((*field).to_owned()),
                 Origin::FieldOr(field, text) => Source::FieldOr((*field).to_owned(), text),
                 Origin::Value(text) => Source::Value((*text).to_owned()),
+                Origin::AwsProfile => Source::AwsProfile,
                 // It stands before this one.
                 Origin::As(other) => match all.get(*other) {
                     Some(source) => source.clone(),
@@ -139,13 +146,15 @@ impl Form {
             };
             all.insert((*key).to_owned(), source);
         }
+        unfit_for_profile(&all)?;
         Ok(Form::Keys(all))
     }
 
     /// What goes into the Secret.
     ///
     /// # Errors
-    /// `ScopeRefused` with the field that is missing; `UnexpectedAnswer` where the fields cannot be keys.
+    /// `ScopeRefused` with the field that is missing; `UnexpectedAnswer` where the fields cannot be keys, or
+    /// cannot stand in the file for clients of S3.
     pub fn lay_out(&self, fields: &Fields) -> Result<SecretData, Failure> {
         match self {
             Form::All => all(fields),
@@ -154,6 +163,7 @@ impl Form {
                 let mut lacking = BTreeSet::new();
                 for (key, source) in keys {
                     let value = match source {
+                        Source::AwsProfile => continue,
                         Source::Value(text) => Some(text.as_str()),
                         Source::FieldOr(field, text) => Some(fields.value(field)?.unwrap_or(text)),
                         Source::Field(field) => {
@@ -166,11 +176,18 @@ impl Form {
                     };
                     data = data.with(key, value.unwrap_or_default());
                 }
-                if lacking.is_empty() {
-                    Ok(data)
-                } else {
-                    Err(missing(&lacking))
+                if !lacking.is_empty() {
+                    return Err(missing(&lacking));
                 }
+                with_profiles(keys, data).map_err(|key| {
+                    failed(
+                        Reason::UnexpectedAnswer,
+                        format!(
+                            "CloudMC shows for {key} something with white space or control characters, which \
+                             cannot stand in a profile of clients of S3. What is in the Secret stays as it is"
+                        ),
+                    )
+                })
             }
         }
     }
@@ -179,14 +196,53 @@ impl Form {
     /// but fields is published.
     pub fn recovered(&self, found: &SecretData) -> Option<SecretData> {
         let Form::Keys(keys) = self else { return None };
-        keys.iter()
+        let data = keys
+            .iter()
             .try_fold(SecretData::default(), |data, (key, source)| {
                 Some(match source {
                     Source::Value(text) => data.with(key, text.as_str()),
                     Source::Field(_) | Source::FieldOr(..) => data.with(key, found.get(key)?),
+                    Source::AwsProfile => data,
                 })
-            })
+            })?;
+        with_profiles(keys, data).ok()
     }
+}
+
+/// Adds what is made of the other keys.
+fn with_profiles(
+    keys: &BTreeMap<String, Source>,
+    mut data: SecretData,
+) -> Result<SecretData, &'static str> {
+    for (key, source) in keys {
+        if matches!(source, Source::AwsProfile) {
+            let profile = aws_profile(&data)?;
+            data = data.with(key, profile.as_str());
+        }
+    }
+    Ok(data)
+}
+
+/// What a request states for a profile and what cannot stand there.
+fn unfit_for_profile(keys: &BTreeMap<String, Source>) -> Result<(), Refusal> {
+    if !keys
+        .values()
+        .any(|source| matches!(source, Source::AwsProfile))
+    {
+        return Ok(());
+    }
+    for (key, source) in keys {
+        if let Source::Value(text) = source
+            && is_of_profile(key)
+            && !fits_profile(text)
+        {
+            return Err(invalid(&format!(
+                "the value of {key} may have neither white space nor control characters: it stands in a profile \
+                 of clients of S3"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn source(key: &CloudMcKey) -> Result<Source, Refusal> {

@@ -7,7 +7,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use testkit::{
-    openstack::{Admin, Keystone, Swift, User},
+    openstack::{Admin, Clients, Keystone, Swift, User},
     wire::{Fault, ResponseParts, WireProxy},
 };
 
@@ -122,6 +122,16 @@ impl RealRig {
     }
 }
 
+/// Runs a program with nothing but the file that a Secret has for clients of S3.
+async fn with_profile(secret: &Secret, program: &str, what: &[&str]) -> anyhow::Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), value(secret, "credentials"))?;
+    let path = file.path().to_string_lossy();
+    Clients::shared()
+        .run(program, what, &[("AWS_SHARED_CREDENTIALS_FILE", &path)])
+        .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_s3_work_with_the_pair_that_cloudmc_shows_and_follow_it() {
     let mut real = RealRig::new("cmc-s3").await;
@@ -149,6 +159,15 @@ async fn clients_of_s3_work_with_the_pair_that_cloudmc_shows_and_follow_it() {
     assert!(listed.trim().ends_with("reports"), "{listed}");
     let listed = run(&second, "python", &["-c", S3]).await.unwrap();
     assert_eq!(listed.trim(), "['a']");
+    // The file alone, as where the Secret is mounted at `~/.aws`.
+    let listed = with_profile(&second, "aws", &["s3", "ls"]).await.unwrap();
+    assert!(listed.trim().ends_with("reports"), "{listed}");
+    let listed = with_profile(&second, "python", &["-c", S3]).await.unwrap();
+    assert_eq!(listed.trim(), "['a']");
+    let refused = with_profile(&first, "aws", &["s3", "ls"])
+        .await
+        .unwrap_err();
+    assert!(format!("{refused:#}").contains(PAIR_REFUSED), "{refused:#}");
     real.rig.finish().await;
 }
 

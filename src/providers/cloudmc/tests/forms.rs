@@ -46,6 +46,10 @@ fn presets_have_the_keys_that_clients_look_for() {
         {"as": "AWS_ENDPOINT_URL_S3", "value": "https://objects.example.com"},
         {"as": "AWS_REGION", "value": "cloud.ca"},
     ]);
+    let profile = format!(
+        "[default]\nregion = cloud.ca\naws_access_key_id = 076d7a25\naws_secret_access_key = {MARK}\n\
+         endpoint_url = https://objects.example.com\ns3 =\n  endpoint_url = https://objects.example.com\n"
+    );
     for (what, more, expected) in [
         (
             "v3",
@@ -80,6 +84,7 @@ fn presets_have_the_keys_that_clients_look_for() {
                 ("AWS_ENDPOINT_URL_S3", "https://objects.example.com"),
                 ("AWS_REGION", "cloud.ca"),
                 ("AWS_SECRET_ACCESS_KEY", MARK),
+                ("credentials", &profile),
             ],
         ),
         (
@@ -118,6 +123,39 @@ fn presets_have_the_keys_that_clients_look_for() {
     for key in ["OS_USER_DOMAIN_ID", "OS_PROJECT_DOMAIN_ID"] {
         assert!(domainless.contains(&(key.to_owned(), "default".to_owned())));
     }
+}
+
+#[test]
+fn what_breaks_a_profile_of_s3_is_refused() {
+    let told = |region: &str| {
+        json!({"preset": "S3", "keys": [
+            {"as": "AWS_ENDPOINT_URL_S3", "value": "https://objects.example.com"},
+            {"as": "AWS_REGION", "value": region},
+        ]})
+    };
+    let broken = "east\n[other]";
+    let refusal = asking(&told(broken)).unwrap_err();
+    is_invalid("region", &refusal, "the value of AWS_REGION");
+    // Without a profile, a text is a text.
+    let alone = json!({"keys": [{"as": "AWS_REGION", "value": broken}]});
+    assert!(published(&alone, &storage()).is_ok());
+    let mut own = told(broken);
+    let as_file = json!({"as": "credentials", "field": "password"});
+    own["keys"].as_array_mut().unwrap().push(as_file);
+    let file = ("credentials".to_owned(), MARK.to_owned());
+    assert!(published(&own, &storage()).unwrap().contains(&file));
+
+    let mut fields = without(storage(), "s3_secret_key");
+    let secret = format!("{MARK}\nregion = west");
+    let broken = json!({"key": "s3_secret_key", "value": secret});
+    fields.as_array_mut().unwrap().push(broken);
+    let (reason, message) = published(&told("east"), &fields).unwrap_err();
+    assert_eq!(reason, Reason::UnexpectedAnswer);
+    assert!(
+        message.contains("for AWS_SECRET_ACCESS_KEY something"),
+        "{message}"
+    );
+    assert!(!message.contains(MARK), "{message}");
 }
 
 #[test]
@@ -297,9 +335,11 @@ fn keys_that_make_no_sense_are_refused_with_the_field() {
 
 #[test]
 fn constants_are_recovered_and_fields_are_not() {
-    let more = json!({"preset": "OpenStackV3", "keys": [{"as": "region", "value": "east"}]});
-    let ask = ask(&more);
-    let whole = service_keys::read(&ask, &with_fields(&storage())).unwrap();
+    let openstack = json!({"preset": "OpenStackV3", "keys": [{"as": "region", "value": "east"}]});
+    let s3 = json!({"preset": "S3", "keys": [
+        {"as": "AWS_ENDPOINT_URL_S3", "value": "https://objects.example.com"},
+        {"as": "AWS_REGION", "value": "east"},
+    ]});
     let credential = crate::plan::Credential {
         serial: 1,
         id: None,
@@ -312,19 +352,34 @@ fn constants_are_recovered_and_fields_are_not() {
     };
     let recover =
         |ask: &super::Ask, left: &SecretData| super::super::Layout.recover(ask, left, &credential);
-    let left = |lost: &str| {
-        let kept = whole.iter().filter(|(key, _)| *key != lost);
-        kept.fold(SecretData::default(), |data, (key, value)| {
-            data.with(key, value)
-        })
-    };
-    for lost in ["region", "OS_IDENTITY_API_VERSION"] {
-        assert_eq!(recover(&ask, &left(lost)), vec![whole.clone()], "{lost}");
+    for (more, again, lost_for_good) in [
+        (
+            openstack,
+            ["region", "OS_IDENTITY_API_VERSION"],
+            ["OS_PASSWORD", "OS_USER_DOMAIN_ID"],
+        ),
+        (
+            s3,
+            ["AWS_REGION", "credentials"],
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+        ),
+    ] {
+        let ask = ask(&more);
+        let whole = service_keys::read(&ask, &with_fields(&storage())).unwrap();
+        let left = |lost: &str| {
+            let kept = whole.iter().filter(|(key, _)| *key != lost);
+            kept.fold(SecretData::default(), |data, (key, value)| {
+                data.with(key, value)
+            })
+        };
+        for lost in again {
+            assert_eq!(recover(&ask, &left(lost)), vec![whole.clone()], "{lost}");
+        }
+        for lost in lost_for_good {
+            assert_eq!(recover(&ask, &left(lost)), [], "{lost}");
+        }
+        assert_eq!(recover(&super::ask(&json!({})), &whole), []);
     }
-    for lost in ["OS_PASSWORD", "OS_USER_DOMAIN_ID"] {
-        assert_eq!(recover(&ask, &left(lost)), [], "{lost}");
-    }
-    assert_eq!(recover(&super::ask(&json!({})), &whole), []);
 }
 
 #[test]
