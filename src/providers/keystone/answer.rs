@@ -44,6 +44,15 @@ pub fn unexpected(what: &str) -> Failure {
     failed(Reason::UnexpectedAnswer, format!("{NAME} {what}"))
 }
 
+/// An answer that would say that a token is none, if it were Keystone's. What stands before it (a gateway that is
+/// being reloaded, a filter) knows nothing of tokens.
+pub fn not_keystone(answer: &Answer) -> Failure {
+    unexpected(&format!(
+        "is not what answers with HTTP {} to a question about a token; look at the endpoint, and at what stands between",
+        answer.status.as_u16()
+    ))
+}
+
 /// What the refusal of a new credential means. `needs` says what a login with an application credential
 /// is told that may not make any; a full quota is answered with 403 as well.
 pub fn refused(answer: &Answer, delegated: bool, needs: &str) -> Failure {

@@ -5,7 +5,8 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Client, answer,
+    Client,
+    answer::{self, not_keystone},
     config::Ask,
     names::Named,
     permit::{self, Bearer},
@@ -107,7 +108,11 @@ impl Client {
                     Proof::Refused
                 })
             }
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(Proof::Refused),
+            // Both only where Keystone itself says so, and not something before it.
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => match answer::words(&answer) {
+                Some(_) => Ok(Proof::Refused),
+                None => Err(not_keystone(&answer)),
+            },
             _ => Err(answer::failure(&answer)),
         }
     }
@@ -123,7 +128,11 @@ impl Client {
     ) -> Result<(), Failure> {
         let answer = self.revoke_token(turns, &published(data)?).await?;
         match answer.status {
-            StatusCode::NO_CONTENT | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Ok(()),
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => match answer::words(&answer) {
+                Some(_) => Ok(()),
+                None => Err(not_keystone(&answer)),
+            },
             _ => Err(answer::failure(&answer)),
         }
     }
