@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    answer::{Key, Keys, refused},
+    answer::{Key, Keys, is_quota, no_more, refused},
     client::{API, Client, Login},
     config::AccessKeyAsk,
     jwt::Claims,
@@ -94,6 +94,7 @@ impl Client {
         match answer.status {
             StatusCode::OK | StatusCode::CREATED => {}
             StatusCode::CONFLICT => return Ok(Issuance::Taken),
+            _ if is_quota(&answer) => return Err(no_more(&answer)),
             _ => return Err(unsettled(not_let(&answer))),
         }
         let created: Created = serde_json::from_slice(&answer.body)

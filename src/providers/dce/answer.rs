@@ -35,6 +35,37 @@ pub struct Key {
     pub expired_at: Value,
 }
 
+/// gRPC's `RESOURCE_EXHAUSTED` and `FAILED_PRECONDITION` (google.rpc.Code), which DCE's envelope carries.
+const EXHAUSTED: i64 = 8;
+const PRECONDITION: i64 = 9;
+
+/// Whether DCE itself refuses one more access key because there are too many. The sources name no limit; these are
+/// the codes with which services of its kind say it. Who says when to come back is only busy.
+pub fn is_quota(answer: &Answer) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope {
+        code: i64,
+    }
+    let may_be = matches!(
+        answer.status,
+        StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS
+    );
+    let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
+    let code = envelope.map(|envelope| envelope.code);
+    may_be && answer.retry_after.is_none() && matches!(code, Some(EXHAUSTED | PRECONDITION))
+}
+
+/// The words for that.
+pub fn no_more(answer: &Answer) -> Failure {
+    failed(
+        Reason::QuotaExceeded,
+        format!(
+            "DCE lets the login's user have no more access keys (HTTP {}); remove some in the Personal Center",
+            answer.status.as_u16()
+        ),
+    )
+}
+
 /// Why there is no success. Access is checked at DCE's gateway, which answers in plain text, while DCE
 /// itself answers in JSON.
 pub fn refused(answer: &Answer) -> Failure {

@@ -1,5 +1,7 @@
 //! The calls to DCE.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -20,6 +22,10 @@ use crate::{
 
 /// The path that all calls share (DCE documentation, request example).
 pub(super) const API: [&str; 3] = ["apis", "ghippo.io", "v1alpha1"];
+
+/// How long is waited before a credential that was refused is asked about once more. DCE's gateway gets its keys from
+/// elsewhere, and is a moment late when they change (release notes, 0.11).
+const SECOND_LOOK: Duration = Duration::from_millis(1500);
 
 /// The longest AK or SK that is believed. Real ones are UUIDs.
 const LONGEST_KEY: usize = 1024;
@@ -122,10 +128,12 @@ impl Client {
         token::read(&answer.body, ask.cycle, self.endpoint(), clock::now())
     }
 
-    /// `GET current-user` with the token.
+    /// `GET current-user` with the token. One that is refused is asked about once more: a gateway whose keys are
+    /// being changed refuses for a moment what it takes afterwards.
     ///
     /// # Errors
-    /// Those of any call. A token that is refused is no error but [`Proof::Refused`].
+    /// Those of any call. A token that is refused twice is no error but [`Proof::Refused`]; one that is known and may
+    /// not ask this is `Forbidden`, and nothing is said about what else it may do.
     pub async fn verify_token(
         &self,
         turns: &dyn Turns,
@@ -134,18 +142,30 @@ impl Client {
         let token = data
             .text("token")
             .ok_or_else(|| failed(Reason::InternalError, "there is no token to verify"))?;
-        let call = Call {
-            bearer: Some(token),
-            ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
-        };
-        let answer = self.http.send(turns, call).await?;
+        let mut answer = self.current_user(turns, token).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            tokio::time::sleep(SECOND_LOOK).await;
+            answer = self.current_user(turns, token).await?;
+        }
         match answer.status {
             StatusCode::OK => proof(&answer, token),
             // Older versions, and gateways that do not let it through.
             StatusCode::NOT_FOUND => Ok(Proof::Impossible),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Proof::Refused),
+            StatusCode::UNAUTHORIZED => Ok(Proof::Refused),
+            StatusCode::FORBIDDEN => Err(failed(
+                Reason::Forbidden,
+                "DCE or its gateway does not let the credential ask whose it is (HTTP 403), so that it cannot be proven; look                  at the user's rights and at the gateway's policies for the path current-user",
+            )),
             _ => Err(answer.failure("DCE")),
         }
+    }
+
+    async fn current_user(&self, turns: &dyn Turns, bearer: &str) -> Result<Answer, Failure> {
+        let call = Call {
+            bearer: Some(bearer),
+            ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
+        };
+        self.http.send(turns, call).await
     }
 
     /// `GET current-user` with an access key: whose it is.
@@ -157,11 +177,7 @@ impl Client {
         turns: &dyn Turns,
         key: &SecretString,
     ) -> Result<String, Failure> {
-        let call = Call {
-            bearer: Some(key.expose_secret()),
-            ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
-        };
-        let answer = self.http.send(turns, call).await?;
+        let answer = self.current_user(turns, key.expose_secret()).await?;
         if answer.status != StatusCode::OK {
             return Err(answer::refused(&answer));
         }

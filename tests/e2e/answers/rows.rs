@@ -378,11 +378,18 @@ pub fn self_test() -> Vec<Row> {
             Fault::status(401, TEXT, "Jwt verification fails"),
             refused,
         ),
-        fault(
-            "p403",
-            anew,
-            Fault::status(403, TEXT, "RBAC: access denied"),
-            refused,
+        // A policy for this one path says nothing about the token: it is neither published nor thrown away.
+        lacking(
+            fault(
+                "p403",
+                again,
+                Fault::status(403, TEXT, "RBAC: access denied"),
+                (
+                    "Forbidden",
+                    "does not let the credential ask whose it is (HTTP 403)",
+                ),
+            ),
+            Healing::AskDifferently,
         ),
     ]
 }
