@@ -5,6 +5,8 @@ use std::time::Duration;
 use credential_operator::api::Reason;
 use testkit::server::Fault;
 
+use crate::watch;
+
 /// A bad answer.
 #[derive(Clone)]
 pub struct BadAnswer {
@@ -12,7 +14,8 @@ pub struct BadAnswer {
     pub name: &'static str,
     /// What the server does.
     pub fault: Fault,
-    /// The reasons that say what happened, whichever call it was; any when empty.
+    /// The reasons that say what happened, whichever call it was. Where there are none, or a call is another
+    /// matter, the call says what it expects.
     pub reasons: &'static [Reason],
     /// How long the provider asked to be left alone.
     pub pause: Option<Duration>,
@@ -22,9 +25,6 @@ pub struct BadAnswer {
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
-/// A server that nobody may be led to.
-pub const ELSEWHERE: &str = "http://127.0.0.1:9/elsewhere";
-
 fn bad(name: &'static str, fault: Fault, reasons: &'static [Reason]) -> BadAnswer {
     BadAnswer {
         name,
@@ -32,6 +32,25 @@ fn bad(name: &'static str, fault: Fault, reasons: &'static [Reason]) -> BadAnswe
         reasons,
         pause: None,
         done: false,
+    }
+}
+
+impl BadAnswer {
+    /// The status, if there is one.
+    pub fn status(&self) -> Option<u16> {
+        match &self.fault {
+            Fault::Status { status, .. } | Fault::RetryAfter { status, .. } => Some(*status),
+            Fault::Html(status) => Some(*status),
+            Fault::Redirect(_) => Some(307),
+            Fault::Body(_) => Some(200),
+            _ => None,
+        }
+    }
+
+    /// Whether whoever gets it waits: until a call times out, or before one is made again. A 401 can mean that a
+    /// session has ended, or that keys are being changed.
+    pub fn waits(&self) -> bool {
+        matches!(self.fault, Fault::Hang | Fault::Drip) || self.status() == Some(401)
     }
 }
 
@@ -113,7 +132,7 @@ pub fn all() -> Vec<BadAnswer> {
         bad("507", status(507, TEXT, "full"), &[QuotaExceeded]),
         bad(
             "a redirect to another host",
-            Fault::Redirect(ELSEWHERE.into()),
+            Fault::Redirect(watch::elsewhere()),
             &[UnexpectedAnswer],
         ),
         // It is answered when the fault is gone, to nobody.
@@ -163,7 +182,7 @@ pub fn all() -> Vec<BadAnswer> {
             r#"{"token":7,"credential":[],"application_credential":"x","items":{}}"#,
         ),
     ] {
-        all.push(bad(name, Fault::Body(body.into()), &[]));
+        all.push(bad(name, Fault::Body(body.into()), &[UnexpectedAnswer]));
     }
     all
 }

@@ -22,7 +22,7 @@ use testkit::{
     server::Fault,
 };
 
-use crate::stages::{Free, identity};
+use crate::bench::{Free, identity};
 
 /// A DCE, and a login at it.
 struct Desk {

@@ -6,73 +6,117 @@ mod dce;
 mod keystone;
 mod soda;
 
-use serde_json::Value;
-use testkit::server::{Fault, SimServer};
+use std::sync::Arc;
 
-use crate::stages::Stage;
+use credential_operator::api::Reason;
+use serde_json::Value;
+use testkit::server::SimServer;
+
+use crate::{
+    answers::BadAnswer,
+    lies::{Answered, Lie},
+    refusals::Refusal,
+    stages::Stage,
+};
 
 /// A kind of credential, and where it comes from.
 pub struct Subject {
     /// The simulator.
-    pub system: Box<dyn Simulated>,
+    pub system: Arc<dyn Simulated>,
     /// The provider's spec.
     pub provider: Value,
     /// The request's spec.
     pub request: Value,
-    /// The login Secret.
+    /// The login Secret. The last value is the secret one.
     pub login: Vec<(&'static str, String)>,
-    /// The call of each stage; why there is none otherwise.
-    calls: Vec<(Stage, Result<&'static str, &'static str>)>,
+    /// The calls of each stage; why there are none otherwise.
+    pub calls: Vec<(Stage, Result<Vec<Call>, &'static str>)>,
+    /// The calls that the system makes itself, by server.
+    pub beside: &'static [(usize, &'static str)],
+    /// The calls that make a credential, by server.
+    pub creating: &'static [(usize, &'static str)],
+    /// How many are there when one was issued and all that can be revoked is.
+    pub shared: usize,
+    /// Whether it has a request wait for seconds before it asks for a credential.
+    pub waits: bool,
     /// How the system comes to answer for somebody else.
-    pub somebody_else: SomebodyElse,
+    pub lies: Vec<Lie>,
+    /// The same by answers in which a single field is another one.
+    pub answered: Vec<Answered>,
+    /// What the system itself refuses.
+    pub refusals: Vec<Refusal>,
 }
 
-/// How a system comes to speak of somebody else, or of something else, than it was asked about.
-pub enum SomebodyElse {
-    /// The simulator is told to, and does it at this stage.
-    Lie(Stage),
-    /// The call of this stage gets this answer.
-    Answer(Stage, Fault),
+/// A call of a stage.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// The number of the server.
+    pub server: usize,
+    /// The route.
+    pub route: &'static str,
+    /// Whether it is made only where what is looked for is not there.
+    pub when_gone: bool,
+    /// What is expected where it is answered badly, by the beginnings of the answers' names; the longest that fits
+    /// counts. Where nothing fits, the answer says which reasons do.
+    pub says: &'static [(&'static str, Expect)],
 }
 
-/// A good answer with this body.
-fn answers(stage: Stage, status: u16, body: &Value) -> SomebodyElse {
-    let fault = Fault::status(status, "application/json", body.to_string());
-    SomebodyElse::Answer(stage, fault)
+/// What comes of a bad answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    /// A failure with this reason.
+    Fails(Reason),
+    /// A failure with one of these.
+    FailsAsOne(&'static [Reason]),
+    /// The step is done: nobody needs the answer, or it may be true.
+    GoesOn,
+    /// The credential is said not to work.
+    Refutes,
+    /// Nothing is said about the credential.
+    ProvesNothing,
+}
+
+impl Call {
+    /// What is expected of an answer.
+    pub fn expects(&self, answer: &BadAnswer) -> Expect {
+        let fitting = self.says.iter();
+        let fitting = fitting.filter(|(name, _)| answer.name.starts_with(name));
+        match fitting.max_by_key(|(name, _)| name.len()) {
+            Some((_, expected)) => *expected,
+            None if answer.reasons.is_empty() => {
+                panic!("{}: nothing is expected of {}", self.route, answer.name)
+            }
+            None => Expect::FailsAsOne(answer.reasons),
+        }
+    }
 }
 
 /// A simulator.
 pub trait Simulated: Send + Sync {
-    /// Its server.
-    fn server(&self) -> &SimServer;
-    /// The server that the call of a stage goes to, where there are several.
-    fn server_of(&self, _: Stage) -> &SimServer {
-        self.server()
-    }
-    /// How many credentials that can be revoked are alive, beside logins.
+    /// Its servers.
+    fn servers(&self) -> Vec<&SimServer>;
+    /// How many credentials are alive, beside logins, and beside those that nobody issues.
     fn alive(&self) -> usize;
     /// Every secret value that it knows or ever gave out.
     fn secrets(&self) -> Vec<String>;
-    /// From now on it speaks of somebody else.
-    fn lie_about_somebody_else(&self) {
-        panic!("there is no such lie");
-    }
+    /// Panics where something happened that may never happen.
+    fn check(&self) {}
 }
 
 impl Subject {
     /// Why a stage does not apply, if it does not.
     pub fn gap(&self, stage: Stage) -> Option<&'static str> {
-        self.call(stage).err()
+        self.stage(stage).as_ref().err().copied()
     }
 
-    /// The call that a stage is about.
-    pub fn route(&self, stage: Stage) -> &'static str {
-        self.call(stage).unwrap()
+    /// The calls of a stage.
+    pub fn calls(&self, stage: Stage) -> Vec<Call> {
+        self.stage(stage).clone().unwrap_or_default()
     }
 
-    fn call(&self, stage: Stage) -> Result<&'static str, &'static str> {
+    fn stage(&self, stage: Stage) -> &Result<Vec<Call>, &'static str> {
         let mut calls = self.calls.iter();
-        calls.find(|(of, _)| *of == stage).unwrap().1
+        &calls.find(|(of, _)| *of == stage).unwrap().1
     }
 }
 
@@ -85,11 +129,13 @@ pub fn all() -> Vec<Entry> {
         ("dce.token", dce::token),
         ("dce.accessKey", dce::access_key),
         ("cloudMC.serviceKeys", cloudmc::service_keys),
+        ("cloudMC.serviceKeys by name", cloudmc::service_keys_by_name),
         ("cloudCenter.apiKey", cloudcenter::api_key),
         (
             "cloudCenter.apiKey by e-mail address",
             cloudcenter::api_key_by_email,
         ),
+        ("cloudCenter.apiKey of the login", cloudcenter::own_api_key),
         ("keystone.accessKey", keystone::access_key),
         (
             "keystone.applicationCredential",
@@ -104,4 +150,27 @@ pub fn all() -> Vec<Entry> {
 }
 
 const ONLY_READ: &str = "it is only read";
-const EXPIRES: &str = "tokens expire by themselves";
+const BY_ITS_NAME: &str = "it is revoked by its name";
+const NEVER_MADE_ANEW: &str = "a further one is made beside it";
+const NO_CALL: &str = "the operator knows no call for it";
+
+fn call(route: &'static str, says: &'static [(&'static str, Expect)]) -> Call {
+    at(0, route, says)
+}
+
+fn at(server: usize, route: &'static str, says: &'static [(&'static str, Expect)]) -> Call {
+    Call {
+        server,
+        route,
+        when_gone: false,
+        says,
+    }
+}
+
+/// A call that is made only where what is looked for is not there.
+fn when_gone(call: Call) -> Call {
+    Call {
+        when_gone: true,
+        ..call
+    }
+}

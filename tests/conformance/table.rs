@@ -1,0 +1,110 @@
+//! The table that people read: of what was played, and not of what was planned.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use crate::{answers, life, stages::STAGES};
+
+/// Columns beside those of the stages and of a life.
+pub const WRONG_LOGIN: &str = "wrong login";
+pub const REFUSED: &str = "refused in its own words";
+pub const SOMEBODY_ELSE: &str = "somebody else's";
+
+/// What was played of a kind in a column.
+pub struct Played {
+    pub kind: &'static str,
+    pub column: &'static str,
+    /// The call, where the column counts them.
+    pub call: Option<&'static str>,
+    /// Whether it has passed; why there is none otherwise.
+    pub outcome: Result<(), Missing>,
+}
+
+/// Why something has not passed.
+pub enum Missing {
+    /// The kind has none, which is declared.
+    Gap(&'static str),
+    /// It has failed.
+    Failed(String),
+}
+
+/// All columns.
+pub fn columns() -> Vec<&'static str> {
+    let stages = STAGES.iter().map(|stage| stage.name());
+    let beside = [WRONG_LOGIN, REFUSED, SOMEBODY_ELSE];
+    stages.chain(life::PARTS).chain(beside).collect()
+}
+
+/// How many rows of a kind have passed.
+pub fn passed(played: &[Played], kind: &str) -> usize {
+    let of_kind = played.iter().filter(|it| it.kind == kind);
+    of_kind.filter(|it| it.outcome.is_ok()).count()
+}
+
+fn cell(played: &[Played], kind: &str, column: &str) -> String {
+    let here = || {
+        let of_kind = played.iter().filter(move |it| it.kind == kind);
+        of_kind.filter(move |it| it.column == column)
+    };
+    let gap = here().find_map(|it| match it.outcome {
+        Err(Missing::Gap(why)) => Some(why),
+        _ => None,
+    });
+    if let Some(why) = gap {
+        return format!("– ({why})");
+    }
+    let rows = here().filter(|it| it.outcome.is_ok()).count();
+    let calls: BTreeSet<_> = here().filter_map(|it| it.call).collect();
+    match calls.len() {
+        0 => rows.to_string(),
+        1 => format!("{rows} (1 call)"),
+        calls => format!("{rows} ({calls} calls)"),
+    }
+}
+
+/// The table: kinds by columns.
+pub fn written(kinds: &[&str], played: &[Played]) -> String {
+    let mut text = String::from(
+        "# Conformance\n\n<!-- Made by tests/conformance; `cargo test --test conformance` writes it anew. -->\n\n\
+         Each kind of credential was met with each of these bad answers at each of its calls: how many of the rows\n\
+         passed, and at how many calls; or why there are none.\n\n| kind |",
+    );
+    let columns = columns();
+    for column in &columns {
+        write!(text, " {column} |").unwrap();
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---|".repeat(columns.len()));
+    for kind in kinds {
+        write!(text, "\n| `{kind}` |").unwrap();
+        for column in &columns {
+            write!(text, " {} |", cell(played, kind, column)).unwrap();
+        }
+    }
+    text.push_str("\n\nWhen one of its calls is answered badly:\n\n");
+    for stage in STAGES {
+        writeln!(text, "- **{}**: {}", stage.name(), stage.promise()).unwrap();
+    }
+    text.push_str(
+        "\nAt all of them: no call is made more than once, or twice where a 401 can mean that a session has ended; a \
+         redirect is followed by nobody; and nothing secret stands in a failure or in the log, at its finest level.\n\n\
+         When nothing goes wrong:\n\n\
+         - **issued and proven**: each call is made once, and no other; a further proof costs no more than the first.\n\
+         - **overlap**: one more is issued while the first goes on working.\n\
+         - **read again**: what is only read is the same again, and no call to any server changes anything.\n\
+         - **ended alone**: the first is revoked, which is confirmed, and the second is not.\n\n\
+         And:\n\n",
+    );
+    writeln!(
+        text,
+        "- **{WRONG_LOGIN}**: it is called that, by the test and by an attempt to have a credential, and is not tried again.\n\
+         - **{REFUSED}**: quotas, rights and whoever is disabled, as the system itself says it, have their reasons.\n\
+         - **{SOMEBODY_ELSE}**: an answer in which a single field is about another user or another object than was asked \
+         for is refused, and the same answer without that is taken."
+    )
+    .unwrap();
+    text.push_str("\nThe answers:\n\n");
+    for answer in answers::all() {
+        writeln!(text, "- {}", answer.name).unwrap();
+    }
+    text
+}
