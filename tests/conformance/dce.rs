@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use credential_operator::{
     api::{CredentialRequestSpec, ProviderSpec, Reason, provider::ClusterCredentialProviderSpec},
-    plan::{Failure, Refusal},
+    plan::{Failure, Proof, Refusal},
     providers::{
         Ask, Connection, Holder, Identity, Issuance, Issued, Kind, LoginValues, Permission, System,
         http::{HttpClient, HttpSettings},
@@ -161,6 +161,42 @@ async fn a_call_that_is_shut_says_nothing_about_the_login() {
     desk.dce.faults().set(CURRENT_USER, refusal);
     let failure = desk.issue(json!({}), &identity(1)).await.unwrap_err();
     assert_eq!(failure.reason, Reason::LoginRefused);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_gateway_counts_when_it_is_given_twice() {
+    let refusal = || {
+        Fault::status(
+            401,
+            "text/plain",
+            "Jwks doesn't have key to match kid or alg from Jwt",
+        )
+    };
+    let desk = Desk::new(false);
+    let issued = desk.issued(json!({}), &identity(1)).await;
+    let ask: CredentialRequestSpec = serde_json::from_value(json!({
+        "providerRef": {"kind": "ClusterCredentialProvider", "name": "dce"},
+        "dce": {"accessKey": {}},
+    }))
+    .unwrap();
+    let ask = Ask::read(&ask).unwrap();
+    for (times, expected) in [(1, Proof::Given), (2, Proof::Refused)] {
+        desk.dce.faults().push_n(CURRENT_USER, refusal(), times);
+        let before = desk.dce.server().calls_to(CURRENT_USER).len();
+        let proof = desk
+            .connection
+            .verify(&Free, &ask, Some("bot"), &issued.data);
+        assert_eq!(proof.await.unwrap(), expected);
+        let login = {
+            desk.dce.faults().push_n(CURRENT_USER, refusal(), times);
+            desk.connection.test_login(&Free).await
+        };
+        let told = login.err().map(|failure| failure.reason);
+        let refused = (expected == Proof::Refused).then_some(Reason::LoginRefused);
+        assert_eq!(told, refused);
+        let calls = desk.dce.server().calls_to(CURRENT_USER).len() - before;
+        assert_eq!(calls, 4, "two each");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,8 @@ pub async fn wrong_login(bench: &mut Bench) {
         let failure = failure.expect("a login that is wrong");
         assert_eq!(failure.reason, Reason::LoginRefused, "{}", failure.message);
         bench.tells_no_secret(&format!("{failure:?}"));
-        // Without a scope as well, where a wrong scope is answered in the same way.
+        // Without a scope as well, where a wrong scope is answered in the same way; or once more, where a token that is
+        // refused for a moment looks like one that is wrong.
         let calls = bench.calls() - before;
         assert!(calls <= 2, "{calls} calls with a login that is wrong");
         assert_eq!(bench.created(), 0);

@@ -27,11 +27,15 @@ pub enum Missing {
     Failed(String),
 }
 
-/// All columns.
-pub fn columns() -> Vec<&'static str> {
-    let stages = STAGES.iter().map(|stage| stage.name());
+/// The columns of bad answers.
+fn stages() -> Vec<&'static str> {
+    STAGES.iter().map(|stage| stage.name()).collect()
+}
+
+/// All others.
+fn others() -> Vec<&'static str> {
     let beside = [WRONG_LOGIN, REFUSED, SOMEBODY_ELSE];
-    stages.chain(life::PARTS).chain(beside).collect()
+    life::PARTS.into_iter().chain(beside).collect()
 }
 
 /// How many rows of a kind have passed.
@@ -61,50 +65,60 @@ fn cell(played: &[Played], kind: &str, column: &str) -> String {
     }
 }
 
-/// The table: kinds by columns.
-pub fn written(kinds: &[&str], played: &[Played]) -> String {
-    let mut text = String::from(
-        "# Conformance\n\n<!-- Made by tests/conformance; `cargo test --test conformance` writes it anew. -->\n\n\
-         Each kind of credential was met with each of these bad answers at each of its calls: how many of the rows\n\
-         passed, and at how many calls; or why there are none.\n\n| kind |",
-    );
-    let columns = columns();
-    for column in &columns {
+/// A table: kinds by columns.
+fn table(text: &mut String, kinds: &[&str], columns: &[&str], played: &[Played]) {
+    text.push_str("| kind |");
+    for column in columns {
         write!(text, " {column} |").unwrap();
     }
     text.push_str("\n|---|");
     text.push_str(&"---|".repeat(columns.len()));
     for kind in kinds {
         write!(text, "\n| `{kind}` |").unwrap();
-        for column in &columns {
+        for column in columns {
             write!(text, " {} |", cell(played, kind, column)).unwrap();
         }
     }
-    text.push_str("\n\nWhen one of its calls is answered badly:\n\n");
+    text.push_str("\n\n");
+}
+
+/// The whole page.
+pub fn written(kinds: &[&str], played: &[Played]) -> String {
+    let mut text = String::from(
+        "# Conformance\n\n<!-- Made by tests/conformance; `cargo test --test conformance` writes it anew. -->\n\n\
+         What every kind of credential has to stand, with its own client and a simulator of its system.\n\n\
+         ## Bad answers\n\n\
+         Each kind was met with each of these bad answers at each of its calls: how many of the rows passed, and at how\n\
+         many calls; or why there are none.\n\n",
+    );
+    table(&mut text, kinds, &stages(), played);
     for stage in STAGES {
         writeln!(text, "- **{}**: {}", stage.name(), stage.promise()).unwrap();
     }
     text.push_str(
-        "\nAt all of them: no call is made more than once, or twice where a 401 can mean that a session has ended; a \
-         redirect is followed by nobody; and nothing secret stands in a failure or in the log, at its finest level.\n\n\
-         When nothing goes wrong:\n\n\
+        "\nAt all of them: no call is made more than once, or twice where a 401 can mean that a session has ended or that \
+         keys are being changed, and where SODA has a request look again before it makes one; no redirect is followed; and nothing secret stands in a failure, or in the log at its \
+         finest level.\n\nThe answers:\n\n",
+    );
+    for answer in answers::all() {
+        writeln!(text, "- {}", answer.name).unwrap();
+    }
+    text.push_str("\n## Good answers and honest refusals\n\n");
+    table(&mut text, kinds, &others(), played);
+    text.push_str(
+        "\
          - **issued and proven**: each call is made once, and no other; a further proof costs no more than the first.\n\
          - **overlap**: one more is issued while the first goes on working.\n\
          - **read again**: what is only read is the same again, and no call to any server changes anything.\n\
-         - **ended alone**: the first is revoked, which is confirmed, and the second is not.\n\n\
-         And:\n\n",
+         - **ended alone**: the first is revoked, which is confirmed, and the second is not.\n",
     );
     writeln!(
         text,
-        "- **{WRONG_LOGIN}**: it is called that, by the test and by an attempt to have a credential, and is not tried again.\n\
+        "- **{WRONG_LOGIN}**: it is called that, by the test and by an attempt to have a credential, and is tried twice at most.\n\
          - **{REFUSED}**: quotas, rights and whoever is disabled, as the system itself says it, have their reasons.\n\
          - **{SOMEBODY_ELSE}**: an answer in which a single field is about another user or another object than was asked \
          for is refused, and the same answer without that is taken."
     )
     .unwrap();
-    text.push_str("\nThe answers:\n\n");
-    for answer in answers::all() {
-        writeln!(text, "- {}", answer.name).unwrap();
-    }
     text
 }

@@ -23,7 +23,7 @@ use crate::{
 /// The path that all calls share (DCE documentation, request example).
 pub(super) const API: [&str; 3] = ["apis", "ghippo.io", "v1alpha1"];
 
-/// How long is waited before a credential that was refused is asked about once more. DCE's gateway gets its keys from
+/// How long is waited before a bearer token that was refused is asked about once more. DCE's gateway gets its keys from
 /// elsewhere, and is a moment late when they change (release notes, 0.11).
 const SECOND_LOOK: Duration = Duration::from_millis(1500);
 
@@ -128,8 +128,7 @@ impl Client {
         token::read(&answer.body, ask.cycle, self.endpoint(), clock::now())
     }
 
-    /// `GET current-user` with the token. One that is refused is asked about once more: a gateway whose keys are
-    /// being changed refuses for a moment what it takes afterwards.
+    /// `GET current-user` with the token.
     ///
     /// # Errors
     /// Those of any call. A token that is refused twice is no error but [`Proof::Refused`]; one that is known and may
@@ -142,11 +141,7 @@ impl Client {
         let token = data
             .text("token")
             .ok_or_else(|| failed(Reason::InternalError, "there is no token to verify"))?;
-        let mut answer = self.current_user(turns, token).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            tokio::time::sleep(SECOND_LOOK).await;
-            answer = self.current_user(turns, token).await?;
-        }
+        let answer = self.current_user(turns, token).await?;
         match answer.status {
             StatusCode::OK => proof(&answer, token),
             // Older versions, and gateways that do not let it through.
@@ -160,12 +155,19 @@ impl Client {
         }
     }
 
+    /// Asks whose a bearer token is. One that is refused is asked about once more: a gateway whose keys are being
+    /// changed refuses for a moment what it takes afterwards, and no account is locked by it, since nothing is guessed.
     async fn current_user(&self, turns: &dyn Turns, bearer: &str) -> Result<Answer, Failure> {
-        let call = Call {
+        let call = || Call {
             bearer: Some(bearer),
             ..Call::new(Method::GET, &[API[0], API[1], API[2], "current-user"])
         };
-        self.http.send(turns, call).await
+        let answer = self.http.send(turns, call()).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        tokio::time::sleep(SECOND_LOOK).await;
+        self.http.send(turns, call()).await
     }
 
     /// `GET current-user` with an access key: whose it is.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use credential_operator::api::Reason::{
-    Forbidden, ProviderUnavailable, ScopeRefused, UnexpectedAnswer,
+    Forbidden, ProviderUnavailable, QuotaExceeded, ScopeRefused, UnexpectedAnswer,
 };
 use serde_json::{Value, json};
 use testkit::{
-    keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator, LOGIN},
+    keystone::{DEFAULT_DOMAIN, KeystoneOptions, KeystoneSimulator, LOGIN, Quota},
     server::SimServer,
     soda::{CREATE, DELETE, KeystoneAccount, Lie, READ, SodaOptions, SodaSimulator},
 };
@@ -163,6 +163,8 @@ fn soda(fields: Value, calls: Vec<(Stage, Result<Vec<Call>, &'static str>)>) -> 
         Arc::clone(&system),
         Arc::clone(&system),
     );
+    let is_plain = asked.get("adopt").is_none() && asked.get("issueThrough").is_none();
+    let quota = is_plain.then(|| full(&system, user.clone()));
     let of = user.clone();
     let (no_role, of_project) = (Arc::clone(&system), project.clone());
     let (who, owner) = (user.clone(), user.clone());
@@ -231,8 +233,26 @@ fn soda(fields: Value, calls: Vec<(Stage, Result<Vec<Call>, &'static str>)>) -> 
                 told: Fails(ScopeRefused),
             },
             revoked(&system, owner),
-        ],
+        ]
+        .into_iter()
+        .chain(quota)
+        .collect(),
         system,
+    }
+}
+
+/// What Keystone says to whoever has too many.
+fn full(system: &Arc<SodaAndKeystone>, owner: String) -> Refusal {
+    let system = Arc::clone(system);
+    let none = Quota {
+        pairs: Some(0),
+        ..Quota::default()
+    };
+    Refusal {
+        name: "a full quota",
+        stage: Stage::Issue,
+        make: Box::new(move || system.keystone.set_quota(&owner, none)),
+        told: Fails(QuotaExceeded),
     }
 }
 

