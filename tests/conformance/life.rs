@@ -11,6 +11,7 @@ use testkit::{server::Route, wait::eventually};
 use crate::{
     bench::{Bench, Free},
     stages::Stage,
+    subjects::When,
 };
 
 /// The parts of a life, as the table calls them.
@@ -54,7 +55,11 @@ fn covers(bench: &Bench, stage: Stage, since: &Mark, is_gone: bool) {
         for call in calls.iter().filter(|it| it.server == number) {
             let beside = bench.subject.beside.iter();
             let times = made.iter().filter(|it| matches(call.route, it)).count();
-            let expected = usize::from(is_gone || !call.when_gone);
+            let expected = match call.when {
+                When::Always => 1,
+                When::Gone => usize::from(is_gone),
+                When::Anew => 0,
+            };
             let is_theirs = beside.clone().any(|it| *it == (number, call.route));
             // A route can be the beginning of another one.
             let narrower = calls.iter().filter(|it| it.route.starts_with(call.route));

@@ -161,7 +161,7 @@ async fn one_after_the_other(
         };
         bench.connect_anew();
         let name = format!("{}: {}", call.route, answer.name);
-        let outcome = caught(&name, rows::run(&bench, stage, &call, &answer)).await;
+        let outcome = caught(&name, rows::run(&mut bench, stage, &call, &answer)).await;
         last = outcome.is_ok().then_some(bench);
         played.push(Played {
             kind: entry.0,

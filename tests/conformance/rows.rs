@@ -7,13 +7,13 @@ use credential_operator::{
 
 use crate::{
     answers::BadAnswer,
-    bench::Bench,
+    bench::{Bench, Free},
     stages::Stage,
-    subjects::{Call, Expect},
+    subjects::{Call, Expect, When},
 };
 
 /// Runs a row, and panics where it fails.
-pub async fn run(bench: &Bench, stage: Stage, call: &Call, answer: &BadAnswer) {
+pub async fn run(bench: &mut Bench, stage: Stage, call: &Call, answer: &BadAnswer) {
     match stage {
         Stage::Login => login(bench, call, answer).await,
         Stage::Issue => issue(bench, call, answer).await,
@@ -42,6 +42,20 @@ fn check(bench: &Bench, failure: &Failure, call: &Call, answer: &BadAnswer) {
     bench.tells_no_secret(&format!("{failure:?}"));
 }
 
+/// Forgets the session, where the call is one that makes another.
+fn set_out(bench: &mut Bench, call: &Call) {
+    if call.when == When::Anew {
+        bench.connect_anew();
+    }
+}
+
+/// Has the connection know its login, where a call has made it believe that it is refused: that is remembered until
+/// it is tested again.
+async fn log_in(bench: &Bench) {
+    let tested = bench.connection.test_login(&Free).await;
+    tested.expect("the login works");
+}
+
 /// Whether a step was rightly done all the same.
 fn goes_on(call: &Call, answer: &BadAnswer) {
     let expected = call.expects(answer);
@@ -51,18 +65,17 @@ fn goes_on(call: &Call, answer: &BadAnswer) {
     );
 }
 
-async fn login(bench: &Bench, call: &Call, answer: &BadAnswer) {
-    let testing = bench.connection.test_login(&crate::bench::Free);
+async fn login(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
+    let testing = bench.connection.test_login(&Free);
     match bench.while_wrong(call, answer, testing).await {
         Err(failure) => check(bench, &failure, call, answer),
         Ok(()) => goes_on(call, answer),
     }
     bench.go_right(answer).await;
-    let tested = bench.connection.test_login(&crate::bench::Free).await;
-    tested.expect("it works again");
+    log_in(bench).await;
 }
 
-async fn issue(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn issue(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let came = bench.while_wrong(call, answer, bench.issue(1)).await;
     let first = match came {
         Err(failure) => {
@@ -76,9 +89,7 @@ async fn issue(bench: &Bench, call: &Call, answer: &BadAnswer) {
         }
     };
     bench.go_right(answer).await;
-    // A refused login is remembered until it is tested again.
-    let tested = bench.connection.test_login(&crate::bench::Free).await;
-    tested.expect("the login works");
+    log_in(bench).await;
     let issued = match first {
         Some(issued) => issued,
         None => match bench.issue(1).await {
@@ -92,8 +103,9 @@ async fn issue(bench: &Bench, call: &Call, answer: &BadAnswer) {
     bench.tidy_up(issued.credential.owner.as_deref()).await;
 }
 
-async fn prove(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn prove(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
+    set_out(bench, call);
     let came = bench.while_wrong(call, answer, bench.prove(&issued)).await;
     match (came, call.expects(answer)) {
         (Err(failure), _) => check(bench, &failure, call, answer),
@@ -103,13 +115,15 @@ async fn prove(bench: &Bench, call: &Call, answer: &BadAnswer) {
         (Ok(proof), expected) => panic!("{proof:?}, and {expected:?} was expected"),
     }
     bench.go_right(answer).await;
+    log_in(bench).await;
     assert_eq!(bench.prove(&issued).await.unwrap(), Proof::Given);
     bench.tidy_up(issued.credential.owner.as_deref()).await;
 }
 
-async fn revoke(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn revoke(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
     let owner = issued.credential.owner.as_deref();
+    set_out(bench, call);
     let came = bench
         .while_wrong(call, answer, bench.revoke(1, owner))
         .await;
@@ -123,6 +137,7 @@ async fn revoke(bench: &Bench, call: &Call, answer: &BadAnswer) {
         Ok(other) => panic!("{other:?} although it is there"),
     }
     bench.go_right(answer).await;
+    log_in(bench).await;
     if bench.subject.system.alive() == 1 {
         let confirmed = bench.confirm(1, owner).await;
         confirmed.expect_err("said to be gone, and it is there");
@@ -130,12 +145,13 @@ async fn revoke(bench: &Bench, call: &Call, answer: &BadAnswer) {
     bench.tidy_up(owner).await;
 }
 
-async fn confirm(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn confirm(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
     let owner = issued.credential.owner.as_deref();
-    if call.when_gone {
+    if call.when == When::Gone {
         bench.revoke(1, owner).await.unwrap();
     }
+    set_out(bench, call);
     let came = bench
         .while_wrong(call, answer, bench.confirm(1, owner))
         .await;
@@ -144,12 +160,14 @@ async fn confirm(bench: &Bench, call: &Call, answer: &BadAnswer) {
         Ok(()) => panic!("said to be gone, and that is not known"),
     }
     bench.go_right(answer).await;
+    log_in(bench).await;
     let confirmed = bench.confirm(1, owner).await;
-    assert_eq!(confirmed.is_ok(), call.when_gone, "{confirmed:?}");
+    let is_gone = call.when == When::Gone;
+    assert_eq!(confirmed.is_ok(), is_gone, "{confirmed:?}");
     bench.tidy_up(owner).await;
 }
 
-async fn part(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn part(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
     match bench.while_wrong(call, answer, bench.part(&issued)).await {
         Err(failure) => check(bench, &failure, call, answer),
@@ -176,7 +194,7 @@ fn told(is_it: bool, answer: &BadAnswer) -> Told {
     }
 }
 
-async fn regenerate(bench: &Bench, call: &Call, answer: &BadAnswer) {
+async fn regenerate(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let before = bench.issued(1).await;
     let made = || {
         let calls = bench.all_calls();

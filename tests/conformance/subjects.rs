@@ -54,11 +54,22 @@ pub struct Call {
     pub server: usize,
     /// The route.
     pub route: &'static str,
-    /// Whether it is made only where what is looked for is not there.
-    pub when_gone: bool,
+    /// When it is made.
+    pub when: When,
     /// What is expected where it is answered badly, by the beginnings of the answers' names; the longest that fits
     /// counts. Where nothing fits, the answer says which reasons do.
     pub says: &'static [(&'static str, Expect)],
+}
+
+/// When a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Each time.
+    Always,
+    /// Only where what is looked for is not there.
+    Gone,
+    /// Only where there is no session yet, as after a restart.
+    Anew,
 }
 
 /// What comes of a bad answer.
@@ -162,7 +173,7 @@ fn at(server: usize, route: &'static str, says: &'static [(&'static str, Expect)
     Call {
         server,
         route,
-        when_gone: false,
+        when: When::Always,
         says,
     }
 }
@@ -170,7 +181,15 @@ fn at(server: usize, route: &'static str, says: &'static [(&'static str, Expect)
 /// A call that is made only where what is looked for is not there.
 fn when_gone(call: Call) -> Call {
     Call {
-        when_gone: true,
+        when: When::Gone,
+        ..call
+    }
+}
+
+/// A call that is made only where there is no session yet.
+fn anew(call: Call) -> Call {
+    Call {
+        when: When::Anew,
         ..call
     }
 }

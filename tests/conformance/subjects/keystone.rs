@@ -12,7 +12,9 @@ use testkit::{
     server::SimServer,
 };
 
-use super::{BY_ITS_NAME, Call, Expect, NEVER_MADE_ANEW, Simulated, Subject, call, when_gone};
+use super::{
+    BY_ITS_NAME, Call, Expect, NEVER_MADE_ANEW, Simulated, Subject, anew, call, when_gone,
+};
 use crate::{
     lies::Answered,
     refusals::{
@@ -235,15 +237,24 @@ pub fn access_key() -> Subject {
         ),
         (
             Stage::Prove,
-            Ok(vec![call(PAIR, IS_PAIR), call(SIGNATURE, IS_SIGNATURE)]),
+            Ok(vec![
+                anew(call(LOGIN, LOG_IN)),
+                call(PAIR, IS_PAIR),
+                call(SIGNATURE, IS_SIGNATURE),
+            ]),
         ),
         (
             Stage::Revoke,
-            Ok(vec![call(PAIR, LOOK_UP), call(DELETE_PAIR, DELETE)]),
+            Ok(vec![
+                anew(call(LOGIN, LOG_IN)),
+                call(PAIR, LOOK_UP),
+                call(DELETE_PAIR, DELETE),
+            ]),
         ),
         (
             Stage::Confirm,
             Ok(vec![
+                anew(call(LOGIN, LOG_IN)),
                 call(PAIR, ASK),
                 when_gone(call(LOOK_AT_TOKEN, IS_ALIVE)),
             ]),
@@ -320,9 +331,16 @@ pub fn application_credential() -> Subject {
         (Stage::Prove, Ok(vec![call(LOGIN, IS_CREDENTIAL)])),
         (
             Stage::Revoke,
-            Ok(vec![call(CREDENTIALS, ASK), call(DELETE_CREDENTIAL, ASK)]),
+            Ok(vec![
+                anew(call(LOGIN, LOG_IN)),
+                call(CREDENTIALS, ASK),
+                call(DELETE_CREDENTIAL, ASK),
+            ]),
         ),
-        (Stage::Confirm, Ok(vec![call(CREDENTIALS, ASK)])),
+        (
+            Stage::Confirm,
+            Ok(vec![anew(call(LOGIN, LOG_IN)), call(CREDENTIALS, ASK)]),
+        ),
         (Stage::Part, Err(BY_ITS_NAME)),
         (Stage::Regenerate, Err(NEVER_MADE_ANEW)),
     ];

@@ -13,7 +13,7 @@ use testkit::{
 };
 
 use super::{
-    BY_ITS_NAME, Call, Expect, NEVER_MADE_ANEW, ONLY_READ, Simulated, Subject, at,
+    BY_ITS_NAME, Call, Expect, NEVER_MADE_ANEW, ONLY_READ, Simulated, Subject, anew, at,
     keystone::{
         ASK, DELETE as DELETE_ONE, DELETE_PAIR, IS_ALIVE, LOG_IN, LOOK_AT_TOKEN, LOOK_UP,
         MAKE_PAIR, PAIR, another,
@@ -284,10 +284,17 @@ pub fn access_key() -> Subject {
                 at(KEYSTONE, MAKE_PAIR, ASK),
             ]),
         ),
-        (Stage::Prove, Ok(vec![at(SODA, READ, SHOWS)])),
+        (
+            Stage::Prove,
+            Ok(vec![
+                anew(at(KEYSTONE, LOGIN, LOG_IN)),
+                at(SODA, READ, SHOWS),
+            ]),
+        ),
         (
             Stage::Revoke,
             Ok(vec![
+                anew(at(KEYSTONE, LOGIN, LOG_IN)),
                 at(KEYSTONE, PAIR, LOOK_UP),
                 at(KEYSTONE, DELETE_PAIR, DELETE_ONE),
             ]),
@@ -295,6 +302,7 @@ pub fn access_key() -> Subject {
         (
             Stage::Confirm,
             Ok(vec![
+                anew(at(KEYSTONE, LOGIN, LOG_IN)),
                 at(KEYSTONE, PAIR, ASK),
                 when_gone(at(KEYSTONE, LOOK_AT_TOKEN, IS_ALIVE)),
             ]),
@@ -319,7 +327,13 @@ fn made_by_soda(fields: Value, why: &'static str) -> Subject {
                 at(SODA, CREATE, MAKES),
             ]),
         ),
-        (Stage::Prove, Ok(vec![at(SODA, READ, SHOWS)])),
+        (
+            Stage::Prove,
+            Ok(vec![
+                anew(at(KEYSTONE, LOGIN, LOG_IN)),
+                at(SODA, READ, SHOWS),
+            ]),
+        ),
         (Stage::Revoke, Err(why)),
         (Stage::Confirm, Err(why)),
         (Stage::Part, Err(why)),
@@ -351,7 +365,13 @@ pub fn adopted_access_key() -> Subject {
                 at(KEYSTONE, LISTING, LISTS_NOTHING),
             ]),
         ),
-        (Stage::Prove, Ok(vec![at(SODA, READ, SHOWS)])),
+        (
+            Stage::Prove,
+            Ok(vec![
+                anew(at(KEYSTONE, LOGIN, LOG_IN)),
+                at(SODA, READ, SHOWS),
+            ]),
+        ),
         (Stage::Revoke, Err(ONLY_READ)),
         (Stage::Confirm, Err(ONLY_READ)),
         (Stage::Part, Err(ONLY_READ)),
