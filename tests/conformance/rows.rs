@@ -42,10 +42,12 @@ fn check(bench: &Bench, failure: &Failure, call: &Call, answer: &BadAnswer) {
     bench.tells_no_secret(&format!("{failure:?}"));
 }
 
-/// Forgets the session, where the call is one that makes another.
-fn set_out(bench: &mut Bench, call: &Call) {
-    if call.when == When::Anew {
-        bench.connect_anew();
+/// Has things be such that the call is made.
+async fn set_out(bench: &mut Bench, call: &Call, owner: Option<&str>) {
+    match call.when {
+        When::Always => {}
+        When::Gone => assert_eq!(bench.revoke(1, owner).await.unwrap(), Revocation::Sent),
+        When::Anew => bench.connect_anew(),
     }
 }
 
@@ -105,7 +107,8 @@ async fn issue(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
 
 async fn prove(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
-    set_out(bench, call);
+    let owner = issued.credential.owner.as_deref();
+    set_out(bench, call, owner).await;
     let came = bench.while_wrong(call, answer, bench.prove(&issued)).await;
     match (came, call.expects(answer)) {
         (Err(failure), _) => check(bench, &failure, call, answer),
@@ -116,25 +119,30 @@ async fn prove(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     }
     bench.go_right(answer).await;
     log_in(bench).await;
-    assert_eq!(bench.prove(&issued).await.unwrap(), Proof::Given);
-    bench.tidy_up(issued.credential.owner.as_deref()).await;
+    let expected = match call.when {
+        When::Gone => Proof::Refused,
+        When::Always | When::Anew => Proof::Given,
+    };
+    assert_eq!(bench.prove(&issued).await.unwrap(), expected);
+    bench.tidy_up(owner).await;
 }
 
 async fn revoke(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
     let owner = issued.credential.owner.as_deref();
-    set_out(bench, call);
+    set_out(bench, call, owner).await;
     let came = bench
         .while_wrong(call, answer, bench.revoke(1, owner))
         .await;
     match came {
         Err(failure) => {
             check(bench, &failure, call, answer);
-            assert!(answer.done || bench.subject.system.alive() == 1);
+            let is_gone = answer.done || call.when == When::Gone;
+            assert!(is_gone || bench.subject.system.alive() == 1);
         }
         // It has to be confirmed.
         Ok(Revocation::Sent) => goes_on(call, answer),
-        Ok(other) => panic!("{other:?} although it is there"),
+        Ok(other) => panic!("{other:?}, and that is not known"),
     }
     bench.go_right(answer).await;
     log_in(bench).await;
@@ -148,10 +156,7 @@ async fn revoke(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
 async fn confirm(bench: &mut Bench, call: &Call, answer: &BadAnswer) {
     let issued = bench.issued(1).await;
     let owner = issued.credential.owner.as_deref();
-    if call.when == When::Gone {
-        bench.revoke(1, owner).await.unwrap();
-    }
-    set_out(bench, call);
+    set_out(bench, call, owner).await;
     let came = bench
         .while_wrong(call, answer, bench.confirm(1, owner))
         .await;

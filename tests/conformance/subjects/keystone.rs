@@ -241,6 +241,7 @@ pub fn access_key() -> Subject {
                 anew(call(LOGIN, LOG_IN)),
                 call(PAIR, IS_PAIR),
                 call(SIGNATURE, IS_SIGNATURE),
+                when_gone(call(LOOK_AT_TOKEN, IS_ALIVE)),
             ]),
         ),
         (
@@ -249,6 +250,7 @@ pub fn access_key() -> Subject {
                 anew(call(LOGIN, LOG_IN)),
                 call(PAIR, LOOK_UP),
                 call(DELETE_PAIR, DELETE),
+                when_gone(call(LOOK_AT_TOKEN, IS_ALIVE)),
             ]),
         ),
         (
