@@ -184,7 +184,8 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
     }
     call(pass, "verify", Came::lost, async move |turns| {
         let owner = owner.as_deref();
-        Came::Proof(connection.verify(&*turns, &ask, owner, &data).await)
+        // The grants were looked at a moment ago, when it was issued.
+        Came::Proof(connection.verify(&*turns, &ask, None, owner, &data).await)
     })
     .await;
 }
@@ -206,10 +207,14 @@ async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
     if !permitted(pass, urgency) {
         return Ok(());
     }
+    let permission = pass.permission.clone();
     let lost = move |failure| Came::Probed(serial, Err(failure));
     call(pass, "verify", lost, async move |turns| {
-        let owner = owner.as_deref();
-        Came::Probed(serial, connection.verify(&*turns, &ask, owner, &data).await)
+        let (permission, owner) = (permission.as_ref(), owner.as_deref());
+        let proof = connection
+            .verify(&*turns, &ask, permission, owner, &data)
+            .await;
+        Came::Probed(serial, proof)
     })
     .await;
     Ok(())

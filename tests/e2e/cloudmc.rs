@@ -2,6 +2,7 @@
 //! membership ends.
 
 mod clients;
+mod grants;
 
 use std::collections::BTreeMap;
 

@@ -32,6 +32,20 @@ pub struct Entity {
     pub name: Option<String>,
     /// Of an environment: the id of the connection that it belongs to, where CloudMC tells it.
     pub connection: Option<String>,
+    /// Of an environment: the organization that it belongs to, as far as CloudMC tells it.
+    pub organization: Option<Box<Entity>>,
+}
+
+impl Entity {
+    /// One of which no more is known than its id.
+    pub fn known_by(id: &str) -> Entity {
+        Entity {
+            id: id.to_owned(),
+            name: None,
+            connection: None,
+            organization: None,
+        }
+    }
 }
 
 /// Reads how a connection or an environment is named.

@@ -51,27 +51,34 @@ impl Client {
         }))
     }
 
-    /// Reads the service keys again. `owner` is the environment that `data` was read for.
+    /// Reads the service keys again. `owner` is the environment that `data` was read for. With
+    /// `permission`, it is looked at anew whether a grant allows them.
     ///
     /// # Errors
-    /// Those of any call; `Forbidden` where CloudMC does not show them any more. That they are others by
+    /// Those of any call; `NotAllowed`; `Forbidden` where CloudMC does not show them any more. That they are others by
     /// now is no error but [`Proof::Refused`].
     pub async fn verify_service_keys(
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
+        let in_doubt = permission.filter(|permission| !permit::by_ids(permission, ask));
+        let (sort, look) = (Sort::Connection, in_doubt.is_some());
         let connection = self
-            .once_more(turns, Sort::Connection, &ask.connection, None)
+            .once_more(turns, sort, &ask.connection, None, look)
             .await?;
-        let within = Some(&connection);
+        let (sort, within) = (Sort::Environment, Some(&connection));
         let environment = self
-            .once_more(turns, Sort::Environment, &ask.environment, within)
+            .once_more(turns, sort, &ask.environment, within, look)
             .await?;
+        if let Some(permission) = in_doubt {
+            permit::check(permission, ask, &connection, &environment)?;
+        }
         if owner.is_some_and(|owner| owner != environment.id) {
-            // The name leads elsewhere by now; whether a grant is about that is looked at anew.
+            // The name leads elsewhere by now.
             return Ok(Proof::Refused);
         }
         let read = self
@@ -126,20 +133,19 @@ impl Client {
         Ok((connection.id, environment.id))
     }
 
-    /// Looks up again what was found before. An id needs no looking up.
+    /// Looks up again what was found before. An id needs that only where more than it has to be known.
     async fn once_more(
         &self,
         turns: &dyn Turns,
         sort: Sort,
         asked: &Named,
         within: Option<&Entity>,
+        look: bool,
     ) -> Result<Entity, Failure> {
-        if let Named::Id(id) = asked {
-            return Ok(Entity {
-                id: id.clone(),
-                name: None,
-                connection: None,
-            });
+        if let Named::Id(id) = asked
+            && !look
+        {
+            return Ok(Entity::known_by(id));
         }
         self.find(turns, sort, asked, within)
             .await

@@ -54,6 +54,7 @@ fn entity(id: &str, name: &str) -> Entity {
         id: id.to_owned(),
         name: (!name.is_empty()).then(|| name.to_owned()),
         connection: None,
+        organization: None,
     }
 }
 
@@ -181,6 +182,14 @@ fn a_bad_provider_is_refused_with_the_field() {
         (
             json!({"kinds": kinds, "connections": any, "environments": []}),
             "spec.allow[0].cloudMC.environments: must have",
+        ),
+        (
+            json!({"kinds": kinds, "connections": any, "environments": any, "organizations": []}),
+            "spec.allow[0].cloudMC.organizations: must have",
+        ),
+        (
+            json!({"kinds": kinds, "connections": any, "environments": any, "organizations": [{}]}),
+            "spec.allow[0].cloudMC.organizations: state either",
         ),
         (
             json!({"kinds": kinds, "connections": [{}], "environments": any}),
@@ -422,5 +431,46 @@ fn ids_that_one_grant_names_need_no_looking_up() {
             expected,
             "{grants:?}"
         );
+    }
+}
+
+#[test]
+fn a_grant_for_organizations_is_about_the_environments_in_them() {
+    let within = |patterns: Value| {
+        let grant = json!({"cloudMC": {
+            "kinds": ["serviceKeys"], "connections": [{"id": "c1"}], "environments": [{"id": "e1"}],
+            "organizations": patterns,
+        }});
+        Permission {
+            grants: vec![serde_json::from_value(grant).unwrap()],
+            ..permission(&[])
+        }
+    };
+    let by_id = ask(&json!({"connection": {"id": "c1"}, "environment": {"id": "e1"}}));
+    let of = |organization: Option<Entity>| Entity {
+        organization: organization.map(Box::new),
+        ..entity("e1", "prod")
+    };
+    let acme = || Some(entity("o1", "acme"));
+    for (what, patterns, organization, expected) in [
+        ("its id", json!([{"id": "o1"}]), acme(), true),
+        (
+            "its name",
+            json!([{"id": "o9"}, {"name": "ac*"}]),
+            acme(),
+            true,
+        ),
+        ("another", json!([{"name": "other"}]), acme(), false),
+        ("a name for an id", json!([{"id": "acme"}]), acme(), false),
+        ("none is told", json!([{"name": "*"}]), None, false),
+    ] {
+        let permission = within(patterns);
+        let said = permit::check(&permission, &by_id, &entity("c1", ""), &of(organization));
+        assert_eq!(said.is_ok(), expected, "{what}");
+        // Only CloudMC knows, so it has to be asked, and its words are for nobody else.
+        assert!(!permit::by_ids(&permission, &by_id), "{what}");
+        let failure = Trouble::NotShown.failure(Sort::Environment, &by_id.environment, false);
+        let told = permit::told(&permission, &by_id, Some(&entity("c1", "")), failure);
+        assert_eq!(told.reason, Reason::NotAllowed, "{what}");
     }
 }
