@@ -16,8 +16,9 @@ const REGION: &str = "AWS_REGION";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
 
 /// Whether something that stands in a profile can be on its line and be read by all clients as what it is. They
-/// take a line break for the next setting. The AWS SDK for Go v2 takes a `#` or `;` after a space for a comment, so
-/// that none may be the first that follows "=", and strips a pair of quotes around a value; others know no quotes.
+/// take a line break for the next setting. The AWS SDK for Go v2 (`internal/ini`, as of 1.7.3) takes a `#` or `;`
+/// after a space for a comment, so that none may be the first after "= ", and strips a pair of quotes around a value;
+/// others know no quotes.
 pub fn fits_profile(value: &str) -> bool {
     let in_the_way = |char: char| char.is_whitespace() || char.is_control();
     let quotes = ['"', '\''];
