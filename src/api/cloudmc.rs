@@ -11,7 +11,7 @@ use super::{
 
 /// How many entries a request's `keys` may have.
 pub const MOST_KEYS: usize = 64;
-/// The longest constant value of a key, in bytes.
+/// The longest constant value of a key, in characters.
 pub const LONGEST_VALUE: usize = 1024;
 
 /// How to reach a CloudMC.

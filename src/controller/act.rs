@@ -310,13 +310,14 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
 }
 
 /// Forgets the credential in hand. What can be revoked is from here on known as something that may be
-/// there without being held; a token is left to expire.
+/// there without being held; a token is left to expire. What was only read is the provider's affair.
 fn discard(pass: &mut Pass) {
     if let Some(in_hand) = pass.seen.in_hand.take() {
-        if pass.seen.request.traits.revocable {
+        let traits = pass.seen.request.traits;
+        if traits.revocable {
             pass.seen.taken.insert(in_hand.credential.serial);
             pass.seen.leftovers.insert(in_hand.credential.serial);
-        } else {
+        } else if !traits.fetched {
             pass.context.metrics.left_behind();
         }
     }

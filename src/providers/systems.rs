@@ -276,7 +276,7 @@ impl Ask {
                 keystone::config::read_ask(asked, spec).map(Ask::Keystone)
             }
             (None, None, Some(asked), None, None) => {
-                cloudmc::config::read_ask(asked).map(Ask::CloudMc)
+                cloudmc::config::read_ask(asked, spec).map(Ask::CloudMc)
             }
             (None, None, None, Some(asked), None) => {
                 cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)

@@ -7,7 +7,7 @@ use crate::{
     api::{
         Reason,
         cloudmc::{CloudMcPattern, CloudMcRef},
-        names::{is_id, is_name},
+        names::{NO_ID, NO_NAME, is_id, is_name},
     },
     plan::Refusal,
     providers::glob::glob,
@@ -53,13 +53,14 @@ impl Entity {
 /// # Errors
 /// `InvalidSpec` with the field.
 pub fn read(field: &str, named: &CloudMcRef) -> Result<Named, Refusal> {
+    let invalid =
+        |part: &str, what| Refusal::new(Reason::InvalidSpec, format!("{field}{part}: {what}"));
     match (&named.id, &named.name) {
         (Some(id), None) if is_id(id) => Ok(Named::Id(id.clone())),
         (None, Some(name)) if is_name(name) => Ok(Named::Name(name.clone())),
-        _ => Err(Refusal::new(
-            Reason::InvalidSpec,
-            format!("{field}: state either id or name"),
-        )),
+        (Some(_), None) => Err(invalid(".id", NO_ID)),
+        (None, Some(_)) => Err(invalid(".name", NO_NAME)),
+        _ => Err(invalid("", "state either id or name")),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Service keys: read, laid out, and compared with what is published. There is no other proof of them:
 //! what they open is not CloudMC.
 
+use reqwest::StatusCode;
+
 use super::{
     answer::{self, NAME, Said},
     client::{Client, Sort, Trouble},
@@ -33,7 +35,8 @@ impl Client {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         let (connection, environment) = self.allowed(turns, ask, permission).await?;
-        let data = self.read(turns, ask, &connection, &environment).await?;
+        let answer = self.api_info(turns, &connection, &environment).await?;
+        let data = read(ask, &answer)?;
         let credential = Credential {
             serial: identity.serial,
             id: Some(connection),
@@ -81,23 +84,10 @@ impl Client {
             // The name leads elsewhere by now.
             return Ok(Proof::Refused);
         }
-        let read = self
-            .read(turns, ask, &connection.id, &environment.id)
+        let answer = self
+            .api_info(turns, &connection.id, &environment.id)
             .await?;
-        let gone: Vec<_> = data.keys().filter(|key| read.get(key).is_none()).collect();
-        if !gone.is_empty() {
-            let some: Vec<_> = gone.into_iter().take(5).collect();
-            return Err(answer::unexpected(&format!(
-                "shows no value any more for {}, which proves nothing; what is in the Secret stays as it is. Who is sure gives \
-                 the annotation credential-operator.dev/rotate a new value: then what there is takes its place",
-                some.join(", ")
-            )));
-        }
-        Ok(if read == *data {
-            Proof::Given
-        } else {
-            Proof::Refused
-        })
+        compare(ask, &answer, data)
     }
 
     /// The ids of the connection and the environment, where a grant allows them.
@@ -151,17 +141,6 @@ impl Client {
             .await
             .map_err(|trouble| trouble.failure(sort, asked, true))
     }
-
-    async fn read(
-        &self,
-        turns: &dyn Turns,
-        ask: &Ask,
-        connection: &str,
-        environment: &str,
-    ) -> Result<SecretData, Failure> {
-        let answer = self.api_info(turns, connection, environment).await?;
-        read(ask, &answer)
-    }
 }
 
 /// What an answer to `apiInfo` puts into the Secret.
@@ -170,16 +149,47 @@ impl Client {
 /// `Forbidden` where CloudMC does not show the keys, `ScopeRefused` for a field that is missing,
 /// `UnexpectedAnswer`, and those of any call.
 pub fn read(ask: &Ask, answer: &Answer) -> Result<SecretData, Failure> {
+    ask.form.lay_out(&fields(answer)?)
+}
+
+/// What an answer to `apiInfo` says about keys that were read before.
+///
+/// # Errors
+/// As with [`read`]; `UnexpectedAnswer` where something has no value any more.
+pub fn compare(ask: &Ask, answer: &Answer, before: &SecretData) -> Result<Proof, Failure> {
+    let fields = fields(answer)?;
+    let now = ask.form.lay_out(&fields)?;
+    if let Some(gone) = ask.form.gone(&fields, before, &now)? {
+        return Err(answer::unexpected(&format!(
+            "shows no value any more for {gone}, which proves nothing; what is in the Secret stays as it is. Who is sure gives \
+             the annotation credential-operator.dev/rotate a new value: then what there is takes its place"
+        )));
+    }
+    Ok(if now == *before {
+        Proof::Given
+    } else {
+        Proof::Refused
+    })
+}
+
+fn fields(answer: &Answer) -> Result<Fields, Failure> {
     match answer::said(answer) {
-        Said::Forbidden | Said::NotFound => return Err(lost(answer)),
+        Said::Forbidden => return Err(lost(answer, "")),
+        Said::NotFound => return Err(lost(answer, NO_CALL)),
+        // Other calls have found the API at this endpoint: a page says here what JSON does.
+        _ if answer.status == StatusCode::NOT_FOUND => return Err(lost(answer, NO_CALL)),
         said => said.done(answer)?,
     }
-    ask.form.lay_out(&Fields::read(answer)?)
+    Fields::read(answer)
 }
+
+/// What else it may mean that something is not there.
+const NO_CALL: &str =
+    ", or this CloudMC does not offer the call, in the version that the endpoint names";
 
 /// "A user can only access their own API keys and only for environments where they are a member"
 /// ("Retrieve API credentials"). It does not say how anybody else is answered.
-fn lost(answer: &Answer) -> Failure {
+fn lost(answer: &Answer, or: &str) -> Failure {
     Failure {
         retry_after: answer.retry_after,
         rest: None,
@@ -187,7 +197,7 @@ fn lost(answer: &Answer) -> Failure {
             Reason::Forbidden,
             format!(
                 "{NAME} does not show the login the service keys of this environment (HTTP {}): its user is not, or no longer, a \
-                 member of it, or the environment or the connection is gone. A Secret that is there stays as it is",
+                 member of it, or the environment or the connection is gone{or}. A Secret that is there stays as it is",
                 answer.status.as_u16()
             ),
         )

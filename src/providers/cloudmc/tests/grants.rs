@@ -215,30 +215,36 @@ fn a_bad_provider_is_refused_with_the_field() {
 
 #[test]
 fn what_a_request_names_is_read_or_refused_with_the_field() {
-    let long = "n".repeat(256);
-    for (field, named) in [
-        ("connection", json!({})),
-        ("connection", json!({"id": "c1", "name": "objects"})),
-        ("environment", json!({"id": ""})),
-        ("environment", json!({"id": "../environments"})),
-        ("environment", json!({"id": ".."})),
-        ("environment", json!({"id": "a b"})),
-        ("environment", json!({"id": "é"})),
-        ("environment", json!({"id": "i".repeat(65)})),
-        ("environment", json!({"name": ""})),
-        ("environment", json!({"name": "line\nbreak"})),
-        ("environment", json!({"name": long})),
+    const EITHER: &str = ": state either id or name";
+    const NO_ID: &str = ".id: must be an id: at most 64 letters";
+    const NO_NAME: &str = ".name: must be a name: not empty, of at most 255 characters";
+    for (field, named, words) in [
+        ("connection", json!({}), EITHER),
+        ("connection", json!({"id": "c1", "name": "objects"}), EITHER),
+        ("connection", json!({"id": "a/b"}), NO_ID),
+        ("environment", json!({"id": ""}), NO_ID),
+        ("environment", json!({"id": "../environments"}), NO_ID),
+        ("environment", json!({"id": ".."}), NO_ID),
+        ("environment", json!({"id": "a b"}), NO_ID),
+        ("environment", json!({"id": "é"}), NO_ID),
+        ("environment", json!({"id": "i".repeat(65)}), NO_ID),
+        ("environment", json!({"name": ""}), NO_NAME),
+        ("environment", json!({"name": "line\nbreak"}), NO_NAME),
+        ("environment", json!({"name": "line\u{85}break"}), NO_NAME),
+        ("environment", json!({"name": "n".repeat(256)}), NO_NAME),
     ] {
         let refusal = asking(&json!({field: named})).unwrap_err();
         is_invalid(
             &named.to_string(),
             &refusal,
-            &format!("spec.cloudMC.serviceKeys.{field}: state either id or name"),
+            &format!("spec.cloudMC.serviceKeys.{field}{words}"),
         );
     }
     for named in [
         json!({"id": "079bdead-61b5-4b38-86ed-dbbf963808ec"}),
         json!({"name": "../a b/é*"}),
+        // As many characters as the schema lets through, and more than that in bytes.
+        json!({"name": "é".repeat(255)}),
     ] {
         assert!(asking(&json!({"environment": named})).is_ok(), "{named}");
     }
