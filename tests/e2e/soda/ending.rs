@@ -260,3 +260,20 @@ async fn a_call_that_has_failed_may_be_done_and_keystone_is_asked_about_the_pair
         stories.map(|(name, mishap, is_told)| is_done_without_an_answer(name, mishap, is_told));
     join_all(stories).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_one_that_died_with_the_call_finds_the_pair_gone() {
+    let mut rig = Rig::simulated("soda-ending-killed", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let pair = rig.ready("it", ending()).await;
+    let is_delete = |call: &wire::CallHead| call.method == "DELETE";
+    let held = rig.wire.rule(is_delete, wire::Fault::HoldAfter, Some(1));
+    rig.keystone.delete("it").await;
+    held.hit(SOON).await.unwrap();
+    rig.keystone.stage.kill();
+    held.remove();
+    assert!(!rig.keystone.accepts(&pair).await, "it is done");
+    rig.keystone.stage.start().await;
+    rig.keystone.gone("it").await;
+    rig.finish_after_deleting_all(1).await;
+}

@@ -6,6 +6,7 @@ mod adopt;
 mod answers;
 mod clients;
 mod ending;
+mod killed;
 mod life;
 mod reach;
 mod through;
