@@ -11,7 +11,7 @@ use super::{
 
 /// How many entries a request's `keys` may have.
 pub const MOST_KEYS: usize = 64;
-/// The longest constant value of a key, in bytes.
+/// The longest constant value of a key, in characters.
 pub const LONGEST_VALUE: usize = 1024;
 
 /// How to reach a CloudMC.
@@ -84,6 +84,11 @@ pub struct CloudMcGrant {
     /// The environments whose keys may be read.
     #[schemars(length(min = 1, max = 32))]
     pub environments: Vec<CloudMcPattern>,
+    /// The organizations that the environments have to belong to; any that the login's user sees when
+    /// absent, so that a name leads to whichever of them has an environment that is called so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    pub organizations: Option<Vec<CloudMcPattern>>,
 }
 
 /// A kind of credential at CloudMC.
@@ -94,7 +99,7 @@ pub enum CloudMcKind {
     ServiceKeys,
 }
 
-/// Connections or environments: `id`, or a pattern for `name`.
+/// Connections, environments or organizations: `id`, or a pattern for `name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

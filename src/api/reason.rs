@@ -114,7 +114,8 @@ reasons! {
     NotRegenerated => "See the message; another value of the annotation credential-operator.dev/rotate has it tried once more.",
     /// The provider does not offer this kind of credential any more.
     NotOffered => "Ask for the kind that the message names.",
-    /// The provider issued a credential that its own check refuses.
+    /// The provider issued a credential that its own check refuses; or, where one is only read, two
+    /// readings in a row differed.
     VerificationFailed => "Nothing to do at first; when it lasts, look at the provider.",
     /// The published credential has expired, and its successor could not be had.
     Expired => "See the message for what kept it from being renewed.",

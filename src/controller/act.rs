@@ -184,7 +184,8 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
     }
     call(pass, "verify", Came::lost, async move |turns| {
         let owner = owner.as_deref();
-        Came::Proof(connection.verify(&*turns, &ask, owner, &data).await)
+        // The grants were looked at a moment ago, when it was issued.
+        Came::Proof(connection.verify(&*turns, &ask, None, owner, &data).await)
     })
     .await;
 }
@@ -206,10 +207,14 @@ async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
     if !permitted(pass, urgency) {
         return Ok(());
     }
+    let permission = pass.permission.clone();
     let lost = move |failure| Came::Probed(serial, Err(failure));
     call(pass, "verify", lost, async move |turns| {
-        let owner = owner.as_deref();
-        Came::Probed(serial, connection.verify(&*turns, &ask, owner, &data).await)
+        let (permission, owner) = (permission.as_ref(), owner.as_deref());
+        let proof = connection
+            .verify(&*turns, &ask, permission, owner, &data)
+            .await;
+        Came::Probed(serial, proof)
     })
     .await;
     Ok(())
@@ -305,13 +310,14 @@ async fn confirm(pass: &mut Pass, serial: u64, urgency: Urgency) {
 }
 
 /// Forgets the credential in hand. What can be revoked is from here on known as something that may be
-/// there without being held; a token is left to expire.
+/// there without being held; a token is left to expire. What was only read is the provider's affair.
 fn discard(pass: &mut Pass) {
     if let Some(in_hand) = pass.seen.in_hand.take() {
-        if pass.seen.request.traits.revocable {
+        let traits = pass.seen.request.traits;
+        if traits.revocable {
             pass.seen.taken.insert(in_hand.credential.serial);
             pass.seen.leftovers.insert(in_hand.credential.serial);
-        } else {
+        } else if !traits.fetched {
             pass.context.metrics.left_behind();
         }
     }

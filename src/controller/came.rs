@@ -87,10 +87,13 @@ impl Pass {
                     in_hand.proof = proof;
                 }
                 if proof == Proof::Refused {
-                    self.fail(failed(
-                        Reason::VerificationFailed,
-                        "the provider issued a credential and then refused it; it is not published",
-                    ));
+                    let words = if self.seen.request.traits.fetched {
+                        "two readings in a row differed; nothing is published, and it is read again. Where a part of it \
+                         changes at every reading, choose in the request only what stays"
+                    } else {
+                        "the provider issued a credential and then refused it; it is not published"
+                    };
+                    self.fail(failed(Reason::VerificationFailed, words));
                 }
             }
             Came::Proof(Err(failure)) => self.fail(failure),

@@ -124,14 +124,17 @@ pub trait Client {
         Err(crossed().into())
     }
 
-    /// Proves that a credential works.
+    /// Proves that a credential works. With `permission`, what was read before is read again: whoever can
+    /// only tell with the provider whether the grants still allow it looks at that, too.
     ///
     /// # Errors
-    /// When that could not be found out. That it does not work is [`Proof::Refused`].
+    /// When that could not be found out; `NotAllowed` as in [`Client::issue`]. That it does not work is
+    /// [`Proof::Refused`].
     async fn verify(
         &self,
         turns: &dyn Turns,
         ask: &Self::Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure>;

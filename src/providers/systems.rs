@@ -276,7 +276,7 @@ impl Ask {
                 keystone::config::read_ask(asked, spec).map(Ask::Keystone)
             }
             (None, None, Some(asked), None, None) => {
-                cloudmc::config::read_ask(asked).map(Ask::CloudMc)
+                cloudmc::config::read_ask(asked, spec).map(Ask::CloudMc)
             }
             (None, None, None, Some(asked), None) => {
                 cloudcenter::config::read_ask(asked, spec).map(Ask::CloudCenter)
@@ -448,10 +448,11 @@ impl Connection {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
-        both!(Connection self, Ask ask, (client, ask) => client.verify(turns, ask, owner, data).await, else Err(crossed()))
+        both!(Connection self, Ask ask, (client, ask) => client.verify(turns, ask, permission, owner, data).await, else Err(crossed()))
     }
 
     /// As [`super::driver::Client::revoke`].

@@ -15,11 +15,18 @@ const LINES: [(&str, &str); 5] = [
 const REGION: &str = "AWS_REGION";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL_S3";
 
-/// Whether something that stands in a profile can be on its line: clients know no quotes, take a line break for
-/// the next setting, and some a `#` or `;` after a space for a comment.
+/// Whether something that stands in a profile can be on its line and be read by all clients as what it is. They
+/// take a line break for the next setting. The AWS SDK for Go v2 (`internal/ini`, as of 1.7.3) takes a `#` or `;`
+/// after a space for a comment, so that none may be the first after "= ", and strips a pair of quotes around a value;
+/// others know no quotes.
 pub fn fits_profile(value: &str) -> bool {
     let in_the_way = |char: char| char.is_whitespace() || char.is_control();
-    !value.is_empty() && !value.contains(in_the_way)
+    let quotes = ['"', '\''];
+    !value.is_empty()
+        && !value.contains(in_the_way)
+        && !value.starts_with(['#', ';'])
+        && !value.starts_with(quotes)
+        && !value.ends_with(quotes)
 }
 
 /// Whether a key of a Secret is one that a profile is made of.
@@ -71,6 +78,13 @@ mod tests {
             ("a", true),
             ("=#;[", true),
             ("é", true),
+            ("a\"'b", true),
+            ("#x", false),
+            (";x", false),
+            ("\"x\"", false),
+            ("'x", false),
+            ("x'", false),
+            ("\"", false),
             ("", false),
             ("a b", false),
             ("a\n[other]\nb = c", false),

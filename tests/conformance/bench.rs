@@ -175,7 +175,13 @@ impl Bench {
     pub async fn prove(&self, issued: &Issued) -> Result<Proof, Failure> {
         let owner = issued.credential.owner.as_deref();
         self.connection
-            .verify(&Free, &self.ask, owner, &issued.data)
+            .verify(
+                &Free,
+                &self.ask,
+                Some(&self.permission),
+                owner,
+                &issued.data,
+            )
             .await
     }
 

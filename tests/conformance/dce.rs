@@ -185,7 +185,7 @@ async fn a_refusal_of_the_gateway_counts_when_it_is_given_twice() {
         let before = desk.dce.server().calls_to(CURRENT_USER).len();
         let proof = desk
             .connection
-            .verify(&Free, &ask, Some("bot"), &issued.data);
+            .verify(&Free, &ask, None, Some("bot"), &issued.data);
         assert_eq!(proof.await.unwrap(), expected);
         let login = {
             desk.dce.faults().push_n(CURRENT_USER, refusal(), times);

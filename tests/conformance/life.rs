@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use credential_operator::{
+    api::Reason,
     plan::{Proof, Revocation},
     providers::Issued,
 };
@@ -108,6 +109,7 @@ pub async fn run(bench: &mut Bench) -> [Part; 4] {
     if traits.fetched {
         changes_nothing(bench);
         assert!(!is_another, "nobody has changed it");
+        without_grants(bench, &first).await;
         overlap = Err("the same one is read");
     } else {
         again = Err("it was made for the request");
@@ -167,6 +169,15 @@ async fn another(bench: &Bench, first: &Issued) -> Issued {
         Ok(second)
     };
     eventually(Duration::from_secs(5), second).await.unwrap()
+}
+
+/// Panics where what is read again is taken for allowed because it was once.
+async fn without_grants(bench: &mut Bench, issued: &Issued) {
+    let grants = std::mem::take(&mut bench.permission.grants);
+    let proof = bench.prove(issued).await;
+    bench.permission.grants = grants;
+    let told = proof.expect_err("no grant is about it").reason;
+    assert_eq!(told, Reason::NotAllowed);
 }
 
 /// Panics where a call could have changed something, at any server: logins change nothing.

@@ -109,7 +109,8 @@ pub fn written(kinds: &[&str], played: &[Played]) -> String {
         "\
          - **issued and proven**: each call is made once, and no other; a further proof costs no more than the first.\n\
          - **overlap**: one more is issued while the first goes on working.\n\
-         - **read again**: what is only read is the same again, and no call to any server changes anything.\n\
+         - **read again**: what is only read is the same again, and no call to any server changes anything; without a \
+         grant it is read no more.\n\
          - **ended alone**: the first is revoked, which is confirmed, and the second is not.\n",
     );
     writeln!(

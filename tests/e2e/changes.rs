@@ -1,5 +1,5 @@
-//! What people change is picked up within two seconds, whichever object they change, and takes
-//! nothing away that still works.
+//! What people change is picked up at once, not when something is due anyway, whichever object they
+//! change, and takes nothing away that still works.
 
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use testkit::wait::eventually;
 
 use crate::stage::{SOON, Stage, message_of, status_of, value};
 
-/// The time in which a change has to be picked up.
-const PROMPTLY: Duration = Duration::from_secs(2);
+/// The time in which a change has to be picked up: well before what failed and needs people is tried again
+/// by itself, after half a minute. Mostly it takes milliseconds; a slow machine may take longer.
+const PROMPTLY: Duration = Duration::from_secs(10);
 
 const ROTATE: &str = "credential-operator.dev/rotate";
 
@@ -100,7 +101,7 @@ async fn a_larger_budget_helps_those_who_wait_for_the_smaller_one() {
     let mut provider = stage.provider();
     provider["spec"]["budget"] = json!({"requestsPerSecond": 1});
     stage.apply(&provider).await;
-    stage.apply_crowd(20).await;
+    stage.apply_crowd(40).await;
     stage.start().await;
     let one = eventually(SOON, async || {
         ensure!(stage.dce.token_requests() > 1, "no request was served");
@@ -110,10 +111,10 @@ async fn a_larger_budget_helps_those_who_wait_for_the_smaller_one() {
     provider["spec"]["budget"] = json!({"requestsPerSecond": 1000});
     let before = stage.dce.token_requests();
     stage.apply(&provider).await;
-    // At one call a second, and two calls for each request, this would be one more.
+    // At one call a second, and two calls for each request, this would be five more.
     let more = eventually(PROMPTLY, async || {
         let now = stage.dce.token_requests();
-        ensure!(now >= before + 5, "{before} and now {now} token requests");
+        ensure!(now >= before + 15, "{before} and now {now} token requests");
         Ok(())
     });
     more.await.unwrap();

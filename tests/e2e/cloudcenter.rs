@@ -434,3 +434,27 @@ async fn what_no_grant_is_about_is_not_read_and_gets_the_same_words_whether_or_n
     assert!(keys.iter().all(|key| key.shown == 0), "{keys:?}");
     rig.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_narrowed_stops_the_readings_in_whatever_words_it_was_asked() {
+    let mut rig = Rig::new("cc-narrow").await;
+    rig.stage.start().await;
+    let by_id = json!({"user": {"id": rig.alice.id}});
+    for (name, key, other) in [
+        ("by-email", by_email(), json!([{"id": "4711"}])),
+        ("by-id", by_id, json!([{"email": "*@elsewhere.example"}])),
+    ] {
+        rig.stage.apply(&rig.request(name, key, "300ms")).await;
+        rig.stage.ready(name).await;
+        rig.stage.apply(&rig.provider(other)).await;
+        let told =
+            |it: &CredentialRequest| status_of(it, "RenewalFailing") == ("True", "NotAllowed");
+        rig.stage.until(name, "NotAllowed", told).await;
+        rig.holds(name, &rig.alice.id).await;
+        let again = json!([{"id": rig.alice.id}, {"email": "*@example.com"}]);
+        rig.stage.apply(&rig.provider(again)).await;
+        let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
+        rig.stage.until(name, "no failure", well).await;
+    }
+    rig.finish().await;
+}

@@ -2,6 +2,8 @@
 //! membership ends.
 
 mod clients;
+mod grants;
+mod odd;
 
 use std::collections::BTreeMap;
 
@@ -321,7 +323,7 @@ async fn whatever_cloudmc_answers_the_last_good_secret_stays() {
         .await;
     assert_eq!(rig.stage.published("openstack").await, openstack);
     let missed = |it: &CredentialRequest| {
-        message_of(it, "RenewalFailing").contains("no value any more for password,")
+        message_of(it, "RenewalFailing").contains("no value any more for 1 of the fields")
     };
     rig.stage.until("all", "the field is missed", missed).await;
     assert_eq!(rig.stage.published("all").await, everything);

@@ -9,8 +9,9 @@
 //! - The keys of CloudCenter and CloudMC, and SODA's with `adopt`, are only read, and a second reading is as
 //!   good as the first.
 //! - What SODA and CloudCenter are asked to make where a request says so has no name that could be looked
-//!   for. That it is not made twice, whatever becomes of the call, is told in their own stories; and so is
-//!   what becomes of SODA's, of which none goes without all others of its user.
+//!   for. That it is not made twice, whatever becomes of the call, is told in stories of their own, in which
+//!   the operator is killed around the call as well: `soda/killed.rs` and `cloudcenter/regenerate.rs`.
+//!   What becomes of SODA's, of which none goes without all others of its user, is told in `soda/ending.rs`.
 
 mod accident;
 mod dce;

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use credential_operator::api::{ClusterCredentialProvider, CredentialRequest};
+use credential_operator::{
+    api::{ClusterCredentialProvider, CredentialRequest},
+    providers::Kind,
+};
 use kube::Api;
 use serde_json::{Value, json};
 use testkit::{
@@ -21,6 +24,10 @@ const TEAM: &str = "payments";
 const PLATFORM: &str = "platform";
 /// Their project, and their environment at CloudMC.
 const PROJECT: &str = "payments-prod";
+/// The pair of the user of SODA's example that is there already, and that nobody revokes.
+const ADOPTED: &str = "AKTHERE";
+/// The request that would destroy all credentials of its user with its own.
+const DESTROYS_MORE: &str = "soda-scratch";
 
 /// A folder of examples, and what its placeholders stand for.
 struct Row {
@@ -54,6 +61,22 @@ impl Cloud {
             self.keystone.assign_role(&user, &self.project, role);
         }
         password
+    }
+
+    /// Makes a user who is a member of further projects, by these names; returns id and password, and the
+    /// ids of the projects.
+    fn member_of<const N: usize>(
+        &self,
+        name: &str,
+        projects: [&str; N],
+    ) -> (String, String, [String; N]) {
+        let (user, password) = self.keystone.add_user(name, DEFAULT_DOMAIN);
+        let projects = projects.map(|project| {
+            let project = self.keystone.add_project(project, DEFAULT_DOMAIN);
+            self.keystone.assign_role(&user, &project, "member");
+            project
+        });
+        (user, password, projects)
     }
 }
 
@@ -108,6 +131,7 @@ impl Systems {
             },
             self.keystone_token(),
             self.soda(),
+            self.soda_ending(),
         ]
     }
 
@@ -144,8 +168,10 @@ impl Systems {
 
     fn cloudcenter(&self) -> Row {
         let admin = self.cloudcenter.add_admin("operator@example.com");
-        self.cloudcenter
-            .add_user("deployer@payments.example.com", "1");
+        for user in ["deployer", "ci"] {
+            let email = format!("{user}@payments.example.com");
+            self.cloudcenter.add_user(&email, "1");
+        }
         Row {
             folder: "cloudcenter-api-key",
             placeholders: vec![
@@ -206,9 +232,23 @@ impl Systems {
     }
 
     fn soda(&self) -> Row {
-        let password = self.behind_soda.member("soda-bot", &["member"]);
+        let behind = &self.behind_soda;
+        let (bot, password, [_, legacy]) = behind.member_of("soda-bot", ["reports", "legacy"]);
+        behind.keystone.assign_role(&bot, &behind.project, "member");
+        // What somebody has made by hand.
+        let secret = "made-by-hand";
+        behind.keystone.add_pair(&bot, &legacy, ADOPTED, secret);
+        self.with_soda("soda-access-key", password)
+    }
+
+    fn soda_ending(&self) -> Row {
+        let (_, password, _) = self.behind_soda.member_of("soda-scratch", ["scratch"]);
+        self.with_soda("soda-access-key-ending", password)
+    }
+
+    fn with_soda(&self, folder: &'static str, password: String) -> Row {
         Row {
-            folder: "soda-access-key",
+            folder,
             placeholders: vec![
                 ("https://soda.example.com:8089", self.soda.url()),
                 (
@@ -222,14 +262,29 @@ impl Systems {
         }
     }
 
-    /// What of all that was made for requests is alive.
+    /// What of all that was made for requests is alive, but for what lives on when they go.
     async fn alive(&self) -> usize {
         let keys = self.keys.live_access_keys();
+        let live_on = self.live_on().await;
+        let behind_soda = self.behind_soda.keystone.live_pairs();
         keys.iter().filter(|key| key.name != "login").count()
             + self.keystone.keystone.live_pairs().len()
             + self.keystone.keystone.live_application_credentials().len()
-            + self.behind_soda.keystone.live_pairs().len()
-            + self.soda.live().await.unwrap().len()
+            + behind_soda
+                .iter()
+                .filter(|pair| !live_on.contains(&pair.access))
+                .count()
+    }
+
+    /// The pairs of SODA that are shared: those that it has made, and the one that was there. All are alive.
+    async fn live_on(&self) -> Vec<String> {
+        let mut shared = vec![ADOPTED.to_owned()];
+        assert!(self.soda.is_live(ADOPTED).await.unwrap());
+        for key in self.soda.issued() {
+            assert!(self.soda.is_live(&key.access).await.unwrap());
+            shared.push(key.access);
+        }
+        shared
     }
 
     fn secret_values(&self) -> Vec<String> {
@@ -364,13 +419,25 @@ async fn every_example_is_applied_as_it_stands_and_every_request_in_it_becomes_r
         }
         assert!(asked > 0, "{} asks for nothing", row.folder);
     }
+    let mut kinds = BTreeSet::new();
     for (folder, name) in &requests {
         eprintln!("{folder}: {name}");
-        stage.ready(name).await;
+        let ready = stage.ready(name).await;
+        kinds.extend(ready.status.and_then(|status| status.credential));
         let secret = stage.secret(name).await;
         assert!(secret.data.is_some_and(|data| data.len() > 1), "{folder}");
     }
+    let all: BTreeSet<_> = Kind::ALL
+        .iter()
+        .map(|kind| kind.name().to_owned())
+        .collect();
+    assert_eq!(kinds, all, "each kind has an example");
     assert_eq!(systems.alive().await, 4, "each that is revoked one day");
+    assert_eq!(systems.live_on().await.len(), 3);
+    // As its comment says: who does not want that to happen.
+    stage
+        .annotate(DESTROYS_MORE, "credential-operator.dev/abandon", "all")
+        .await;
     for (_, name) in &requests {
         let requests = stage.requests();
         requests.delete(name, &Default::default()).await.unwrap();
@@ -379,6 +446,9 @@ async fn every_example_is_applied_as_it_stands_and_every_request_in_it_becomes_r
         stage.gone::<CredentialRequest>(name).await;
     }
     assert_eq!(systems.alive().await, 0);
+    assert_eq!(systems.live_on().await.len(), 3);
+    assert_eq!(systems.soda.delete_calls(), 0);
+    assert_eq!(systems.cloudcenter.counts().generate_asked, 0);
     for name in providers {
         Api::<ClusterCredentialProvider>::all(stage.client.clone())
             .delete(&name, &Default::default())

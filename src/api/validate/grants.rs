@@ -89,11 +89,19 @@ fn cloud_mc_grant(field: &str, grant: &CloudMcGrant) -> Result<(), Refusal> {
             ("kinds", grant.kinds.is_empty()),
             ("connections", grant.connections.is_empty()),
             ("environments", grant.environments.is_empty()),
+            (
+                "organizations",
+                grant.organizations.as_ref().is_some_and(Vec::is_empty),
+            ),
         ],
     )?;
     for (name, patterns) in [
-        ("connections", &grant.connections),
-        ("environments", &grant.environments),
+        ("connections", grant.connections.as_slice()),
+        ("environments", grant.environments.as_slice()),
+        (
+            "organizations",
+            grant.organizations.as_deref().unwrap_or_default(),
+        ),
     ] {
         if patterns
             .iter()

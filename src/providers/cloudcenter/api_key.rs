@@ -237,6 +237,7 @@ impl Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
         let Some(bearer) = self.find(turns, &ask.whose).await? else {
@@ -246,6 +247,10 @@ impl Client {
                  the right to look",
             ));
         };
+        // An address can be another user's by now, and a user have another address.
+        if let Some(permission) = permission {
+            permit::check(permission, &bearer, ask.regenerate)?;
+        }
         if is_disabled(&bearer) {
             return Ok(Proof::Refused);
         }

@@ -108,9 +108,10 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         _owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
-        self.verify_api_key(turns, ask, data).await
+        self.verify_api_key(turns, ask, permission, data).await
     }
 }

@@ -63,8 +63,13 @@ pub enum Said {
 
 /// What an answer says about the call.
 pub fn said(answer: &Answer) -> Said {
-    let outcome: Option<Outcome> = serde_json::from_slice(&answer.body).ok();
-    let errors = outcome.map(|outcome| outcome.errors).unwrap_or_default();
+    let outcome: Result<Outcome, _> = serde_json::from_slice(&answer.body);
+    let errors = match outcome {
+        Ok(outcome) => outcome.errors,
+        // Whether there are errors is not known: what can be read of the rest is no success.
+        Err(_) if answer.status.is_success() => return Said::Failed(nonsense()),
+        Err(_) => Value::Null,
+    };
     let has_errors = match &errors {
         Value::Null => false,
         // There are none.
@@ -120,8 +125,12 @@ fn code(errors: &Value) -> Option<u32> {
         Value::String(text) if text.len() <= 6 => text.parse().ok(),
         _ => None,
     };
-    let errors = errors.as_array()?.iter();
+    let errors = match errors {
+        Value::Array(errors) => errors.as_slice(),
+        error => std::slice::from_ref(error),
+    };
     errors
+        .iter()
         .flat_map(|error| [error.get("code"), error.get("errorCode")])
         .flatten()
         .find_map(number)
@@ -189,9 +198,13 @@ pub fn list<T: DeserializeOwned>(answer: &Answer) -> Result<(Vec<T>, bool), Fail
 
 /// The library's error is dropped: it quotes the text that it stumbles upon.
 fn parse<T: DeserializeOwned>(answer: &Answer) -> Result<Envelope<T>, Failure> {
-    serde_json::from_slice(&answer.body).map_err(|_| {
-        unexpected("answers with something that it never says; check the endpoint, which is the base URL with the version")
-    })
+    serde_json::from_slice(&answer.body).map_err(|_| nonsense())
+}
+
+fn nonsense() -> Failure {
+    unexpected(
+        "answers with something that it never says; check the endpoint, which is the base URL with the version",
+    )
 }
 
 /// An object, or a list of one. Read without keeping a copy of what is in it, which may be secret.

@@ -52,12 +52,28 @@ struct Listed {
     /// Of an environment.
     #[serde(default)]
     service_connection: Option<Reference>,
+    /// Of an environment.
+    #[serde(default)]
+    organization: Option<Reference>,
 }
 
 #[derive(Deserialize)]
 struct Reference {
     #[serde(default)]
     id: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl Reference {
+    /// What it names, if its id can be compared.
+    fn entity(self) -> Option<Entity> {
+        let id = self.id.filter(|id| is_id(id))?;
+        Some(Entity {
+            name: self.name.filter(|name| is_name(name)),
+            ..Entity::known_by(&id)
+        })
+    }
 }
 
 impl Client {
@@ -297,11 +313,15 @@ impl Sort {
     /// What is listed, if its id can be part of a path and its name be compared.
     fn entity(self, listed: Listed) -> Result<Entity, Failure> {
         let connection = listed.service_connection.and_then(|it| it.id);
+        let organization = listed.organization.and_then(Reference::entity);
         match listed.id {
             Some(id) if is_id(&id) => Ok(Entity {
                 id,
                 name: listed.name.filter(|name| is_name(name)),
                 connection: connection.filter(|_| self == Sort::Environment),
+                organization: organization
+                    .filter(|_| self == Sort::Environment)
+                    .map(Box::new),
             }),
             _ => Err(unexpected(&format!(
                 "tells an id of the {} that cannot be one",

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     api::{
+        Reason,
         cloudmc::{CloudMcCredential, CloudMcGrant, CloudMcKind, CloudMcProvider},
+        request::{CredentialRequestSpec, Renewal},
         validate,
     },
     plan::Refusal,
@@ -76,7 +78,15 @@ pub fn read(spec: &CloudMcProvider) -> Result<(Config, Reach), Refusal> {
 ///
 /// # Errors
 /// When a field is not valid; the refusal names it.
-pub fn read_ask(spec: &CloudMcCredential) -> Result<Ask, Refusal> {
+pub fn read_ask(spec: &CloudMcCredential, whole: &CredentialRequestSpec) -> Result<Ask, Refusal> {
+    let rotates = |renewal: &Renewal| renewal.rotate_every.is_some();
+    if whole.renewal.as_ref().is_some_and(rotates) {
+        return Err(Refusal::new(
+            Reason::InvalidSpec,
+            "spec.renewal.rotateEvery: keys that are only read cannot be replaced by their age; leave the field out. How often \
+             they are read says spec.renewal.verifyEvery",
+        ));
+    }
     let asked = &spec.service_keys;
     Ok(Ask {
         connection: names::read(CONNECTION, &asked.connection)?,

@@ -114,9 +114,11 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
-        self.verify_service_keys(turns, ask, owner, data).await
+        self.verify_service_keys(turns, ask, permission, owner, data)
+            .await
     }
 }

@@ -10,7 +10,10 @@ use serde::{
 };
 use zeroize::Zeroizing;
 
-use super::answer::{self, unexpected};
+use super::{
+    answer::{self, unexpected},
+    layout::KEYS,
+};
 use crate::{plan::Failure, providers::http::Answer};
 
 /// How many fields are believed. A real answer has about ten.
@@ -77,17 +80,25 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    /// The value of a field; none where it is missing, `null` or empty.
+    /// The value of a field; none where it is missing, `null` or empty. The name is the request's own, so that
+    /// it may be shown.
     ///
     /// # Errors
-    /// `UnexpectedAnswer` when there are two of that name, or the value is no text.
+    /// `UnexpectedAnswer` when two of that name have a value, or it is no text.
     pub fn value(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let mut named = self.0.iter().filter(|field| field.key == name);
-        match (named.next(), named.next()) {
-            (None, _) => Ok(None),
-            (Some(field), None) => field.text(),
-            (Some(_), Some(_)) => Err(unexpected("shows two fields of the same name")),
-        }
+        let named = |field: &&Field| field.key == name && field.has_value();
+        let mut named = self.0.iter().filter(named);
+        let what = match (named.next(), named.next()) {
+            (None, _) => return Ok(None),
+            (Some(field), None) => match field.text() {
+                Some(text) => return Ok(Some(text)),
+                None => "a value that is no text",
+            },
+            (Some(_), Some(_)) => "two fields of the same name",
+        };
+        Err(unexpected(&format!(
+            "shows {what} for the field {name}; name another field in {KEYS}, or state a value there"
+        )))
     }
 
     /// The names of all fields that have a value, with these.
@@ -96,21 +107,31 @@ impl Fields {
     /// `UnexpectedAnswer` when a value is no text.
     pub fn with_values(&self) -> Result<Vec<(&str, &str)>, Failure> {
         let mut found = Vec::new();
-        for field in &self.0 {
-            if let Some(text) = field.text()? {
-                found.push((field.key.as_str(), text));
-            }
+        for field in self.0.iter().filter(|field| field.has_value()) {
+            let text = field.text().ok_or_else(|| {
+                unexpected(&format!(
+                    "shows a field with a value that is no text; choose fields in {KEYS}"
+                ))
+            })?;
+            found.push((field.key.as_str(), text));
         }
         Ok(found)
     }
 }
 
 impl Field {
-    fn text(&self) -> Result<Option<&str>, Failure> {
+    fn has_value(&self) -> bool {
         match &self.value {
-            FieldValue::None => Ok(None),
-            FieldValue::Text(text) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            FieldValue::Other => Err(unexpected("shows a field with a value that is no text")),
+            FieldValue::None => false,
+            FieldValue::Text(text) => !text.is_empty(),
+            FieldValue::Other => true,
+        }
+    }
+
+    fn text(&self) -> Option<&str> {
+        match &self.value {
+            FieldValue::Text(text) => Some(text.as_str()),
+            FieldValue::None | FieldValue::Other => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     api::{
         Reason,
         cloudmc::{CloudMcKey, CloudMcPreset, LONGEST_VALUE, MOST_KEYS},
-        names::is_name,
+        names::{NO_NAME, is_name},
         validate,
     },
     plan::{Failure, Refusal},
@@ -18,9 +18,12 @@ use crate::{
 };
 
 /// The field of a request that says which keys there are.
-const KEYS: &str = "spec.cloudMC.serviceKeys.keys";
+pub const KEYS: &str = "spec.cloudMC.serviceKeys.keys";
 /// How many missing fields a message names.
 const MOST_NAMED: usize = 4;
+/// What cannot stand in a profile of clients of S3, as [`fits_profile`] has it.
+const UNFIT: &str =
+    "white space, control characters, a '#' or ';' at its beginning, or a quote at either end";
 
 /// What is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,7 +118,7 @@ impl Form {
         }
         let mut all = BTreeMap::new();
         for (number, key) in keys.into_iter().flatten().enumerate() {
-            let source = source(key)?;
+            let source = source(number, key)?;
             validate::secret_key(&format!("{KEYS}[{number}].as"), Some(&key.r#as))?;
             if !is_key(&key.r#as) {
                 return Err(invalid(
@@ -183,13 +186,45 @@ impl Form {
                     failed(
                         Reason::UnexpectedAnswer,
                         format!(
-                            "CloudMC shows for {key} something with white space or control characters, which \
-                             cannot stand in a profile of clients of S3. What is in the Secret stays as it is"
+                            "CloudMC shows for {key} something that cannot stand in a profile of clients of S3, which \
+                             may not have {UNFIT}. State in {KEYS} an entry as: {key} with another field or a value, or one \
+                             as: credentials, which takes the place of the file. What is in the Secret stays as it is"
                         ),
                     )
                 })
             }
         }
+    }
+
+    /// What has no value any more, of what was laid out before; `now` is what these fields lay out. Who chooses
+    /// keys is told which; otherwise they are CloudMC's own names of fields, and it is told how many.
+    ///
+    /// # Errors
+    /// `UnexpectedAnswer` where a field cannot be read.
+    pub fn gone(
+        &self,
+        fields: &Fields,
+        before: &SecretData,
+        now: &SecretData,
+    ) -> Result<Option<String>, Failure> {
+        let Form::Keys(keys) = self else {
+            let gone = before.keys().filter(|key| now.get(key).is_none()).count();
+            return Ok((gone > 0).then(|| format!("{gone} of the fields that were read before")));
+        };
+        let mut gone = Vec::new();
+        for (key, source) in keys {
+            // A text that takes the place of a field is for who never had it. Otherwise the field may be
+            // hidden, or was left out once.
+            if let Source::FieldOr(field, text) = source
+                && before
+                    .get(key)
+                    .is_some_and(|value| value != text.as_bytes())
+                && fields.value(field)?.is_none()
+            {
+                gone.push(key.as_str());
+            }
+        }
+        Ok((!gone.is_empty()).then(|| gone.join(", ")))
     }
 
     /// All keys again from those that hold a field; none when one of them is missing, or where nothing
@@ -237,21 +272,31 @@ fn unfit_for_profile(keys: &BTreeMap<String, Source>) -> Result<(), Refusal> {
             && !fits_profile(text)
         {
             return Err(invalid(&format!(
-                "the value of {key} may have neither white space nor control characters: it stands in a profile \
-                 of clients of S3"
+                "the value of {key} may not have {UNFIT}: it stands in a profile of clients of S3"
             )));
         }
     }
     Ok(())
 }
 
-fn source(key: &CloudMcKey) -> Result<Source, Refusal> {
+fn source(number: usize, key: &CloudMcKey) -> Result<Source, Refusal> {
+    let invalid = |field: &str, what: &str| {
+        Refusal::new(
+            Reason::InvalidSpec,
+            format!("{KEYS}[{number}]{field}: {what}"),
+        )
+    };
     match (&key.field, &key.value) {
         (Some(field), None) if is_name(field) => Ok(Source::Field(field.clone())),
-        (None, Some(value)) if !value.is_empty() && value.chars().count() <= LONGEST_VALUE => {
+        (Some(_), None) => Err(invalid(".field", NO_NAME)),
+        (None, Some(value)) if (1..=LONGEST_VALUE).contains(&value.chars().count()) => {
             Ok(Source::Value(value.clone()))
         }
-        _ => Err(invalid("state either field or value in each entry")),
+        (None, Some(_)) => Err(invalid(
+            ".value",
+            &format!("must have from 1 to {LONGEST_VALUE} characters"),
+        )),
+        _ => Err(invalid("", "state either field or value")),
     }
 }
 

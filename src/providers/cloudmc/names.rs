@@ -7,7 +7,7 @@ use crate::{
     api::{
         Reason,
         cloudmc::{CloudMcPattern, CloudMcRef},
-        names::{is_id, is_name},
+        names::{NO_ID, NO_NAME, is_id, is_name},
     },
     plan::Refusal,
     providers::glob::glob,
@@ -32,6 +32,20 @@ pub struct Entity {
     pub name: Option<String>,
     /// Of an environment: the id of the connection that it belongs to, where CloudMC tells it.
     pub connection: Option<String>,
+    /// Of an environment: the organization that it belongs to, as far as CloudMC tells it.
+    pub organization: Option<Box<Entity>>,
+}
+
+impl Entity {
+    /// One of which no more is known than its id.
+    pub fn known_by(id: &str) -> Entity {
+        Entity {
+            id: id.to_owned(),
+            name: None,
+            connection: None,
+            organization: None,
+        }
+    }
 }
 
 /// Reads how a connection or an environment is named.
@@ -39,13 +53,14 @@ pub struct Entity {
 /// # Errors
 /// `InvalidSpec` with the field.
 pub fn read(field: &str, named: &CloudMcRef) -> Result<Named, Refusal> {
+    let invalid =
+        |part: &str, what| Refusal::new(Reason::InvalidSpec, format!("{field}{part}: {what}"));
     match (&named.id, &named.name) {
         (Some(id), None) if is_id(id) => Ok(Named::Id(id.clone())),
         (None, Some(name)) if is_name(name) => Ok(Named::Name(name.clone())),
-        _ => Err(Refusal::new(
-            Reason::InvalidSpec,
-            format!("{field}: state either id or name"),
-        )),
+        (Some(_), None) => Err(invalid(".id", NO_ID)),
+        (None, Some(_)) => Err(invalid(".name", NO_NAME)),
+        _ => Err(invalid("", "state either id or name")),
     }
 }
 

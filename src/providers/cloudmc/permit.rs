@@ -32,6 +32,15 @@ fn surely_matches(patterns: &[CloudMcPattern], asked: &Named) -> bool {
         .any(|pattern| names::matches_words(pattern, asked) == Some(true))
 }
 
+/// Whether a grant is about the organization of an environment.
+fn is_within(grant: &CloudMcGrant, environment: &Entity) -> bool {
+    let organization = environment.organization.as_deref();
+    grant
+        .organizations
+        .as_ref()
+        .is_none_or(|patterns| organization.is_some_and(|one| any_matches(patterns, one)))
+}
+
 /// Whether one of the grants is about both.
 ///
 /// # Errors
@@ -43,7 +52,9 @@ pub fn check(
     environment: &Entity,
 ) -> Result<(), Failure> {
     let allowed = grants(permission, ask).any(|grant| {
-        any_matches(&grant.connections, connection) && any_matches(&grant.environments, environment)
+        any_matches(&grant.connections, connection)
+            && any_matches(&grant.environments, environment)
+            && is_within(grant, environment)
     });
     if allowed {
         Ok(())
@@ -59,7 +70,8 @@ pub fn by_ids(permission: &Permission, ask: &Ask) -> bool {
         matches!(asked, Named::Id(_)) && surely_matches(patterns, asked)
     };
     grants(permission, ask).any(|grant| {
-        is_named(&grant.connections, &ask.connection)
+        grant.organizations.is_none()
+            && is_named(&grant.connections, &ask.connection)
             && is_named(&grant.environments, &ask.environment)
     })
 }
@@ -76,7 +88,8 @@ pub fn told(
     let granted = grants(permission, ask).any(|grant| match connection {
         None => surely_matches(&grant.connections, &ask.connection),
         Some(connection) => {
-            any_matches(&grant.connections, connection)
+            grant.organizations.is_none()
+                && any_matches(&grant.connections, connection)
                 && surely_matches(&grant.environments, &ask.environment)
         }
     });

@@ -1,6 +1,8 @@
 //! Service keys: read, laid out, and compared with what is published. There is no other proof of them:
 //! what they open is not CloudMC.
 
+use reqwest::StatusCode;
+
 use super::{
     answer::{self, NAME, Said},
     client::{Client, Sort, Trouble},
@@ -33,7 +35,8 @@ impl Client {
         identity: &Identity,
     ) -> Result<Issuance, Failure> {
         let (connection, environment) = self.allowed(turns, ask, permission).await?;
-        let data = self.read(turns, ask, &connection, &environment).await?;
+        let answer = self.api_info(turns, &connection, &environment).await?;
+        let data = read(ask, &answer)?;
         let credential = Credential {
             serial: identity.serial,
             id: Some(connection),
@@ -51,46 +54,40 @@ impl Client {
         }))
     }
 
-    /// Reads the service keys again. `owner` is the environment that `data` was read for.
+    /// Reads the service keys again. `owner` is the environment that `data` was read for. With
+    /// `permission`, it is looked at anew whether a grant allows them.
     ///
     /// # Errors
-    /// Those of any call; `Forbidden` where CloudMC does not show them any more. That they are others by
+    /// Those of any call; `NotAllowed`; `Forbidden` where CloudMC does not show them any more. That they are others by
     /// now is no error but [`Proof::Refused`].
     pub async fn verify_service_keys(
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
+        let in_doubt = permission.filter(|permission| !permit::by_ids(permission, ask));
+        let (sort, look) = (Sort::Connection, in_doubt.is_some());
         let connection = self
-            .once_more(turns, Sort::Connection, &ask.connection, None)
+            .once_more(turns, sort, &ask.connection, None, look)
             .await?;
-        let within = Some(&connection);
+        let (sort, within) = (Sort::Environment, Some(&connection));
         let environment = self
-            .once_more(turns, Sort::Environment, &ask.environment, within)
+            .once_more(turns, sort, &ask.environment, within, look)
             .await?;
+        if let Some(permission) = in_doubt {
+            permit::check(permission, ask, &connection, &environment)?;
+        }
         if owner.is_some_and(|owner| owner != environment.id) {
-            // The name leads elsewhere by now; whether a grant is about that is looked at anew.
+            // The name leads elsewhere by now.
             return Ok(Proof::Refused);
         }
-        let read = self
-            .read(turns, ask, &connection.id, &environment.id)
+        let answer = self
+            .api_info(turns, &connection.id, &environment.id)
             .await?;
-        let gone: Vec<_> = data.keys().filter(|key| read.get(key).is_none()).collect();
-        if !gone.is_empty() {
-            let some: Vec<_> = gone.into_iter().take(5).collect();
-            return Err(answer::unexpected(&format!(
-                "shows no value any more for {}, which proves nothing; what is in the Secret stays as it is. Who is sure gives \
-                 the annotation credential-operator.dev/rotate a new value: then what there is takes its place",
-                some.join(", ")
-            )));
-        }
-        Ok(if read == *data {
-            Proof::Given
-        } else {
-            Proof::Refused
-        })
+        compare(ask, &answer, data)
     }
 
     /// The ids of the connection and the environment, where a grant allows them.
@@ -126,35 +123,23 @@ impl Client {
         Ok((connection.id, environment.id))
     }
 
-    /// Looks up again what was found before. An id needs no looking up.
+    /// Looks up again what was found before. An id needs that only where more than it has to be known.
     async fn once_more(
         &self,
         turns: &dyn Turns,
         sort: Sort,
         asked: &Named,
         within: Option<&Entity>,
+        look: bool,
     ) -> Result<Entity, Failure> {
-        if let Named::Id(id) = asked {
-            return Ok(Entity {
-                id: id.clone(),
-                name: None,
-                connection: None,
-            });
+        if let Named::Id(id) = asked
+            && !look
+        {
+            return Ok(Entity::known_by(id));
         }
         self.find(turns, sort, asked, within)
             .await
             .map_err(|trouble| trouble.failure(sort, asked, true))
-    }
-
-    async fn read(
-        &self,
-        turns: &dyn Turns,
-        ask: &Ask,
-        connection: &str,
-        environment: &str,
-    ) -> Result<SecretData, Failure> {
-        let answer = self.api_info(turns, connection, environment).await?;
-        read(ask, &answer)
     }
 }
 
@@ -164,16 +149,47 @@ impl Client {
 /// `Forbidden` where CloudMC does not show the keys, `ScopeRefused` for a field that is missing,
 /// `UnexpectedAnswer`, and those of any call.
 pub fn read(ask: &Ask, answer: &Answer) -> Result<SecretData, Failure> {
+    ask.form.lay_out(&fields(answer)?)
+}
+
+/// What an answer to `apiInfo` says about keys that were read before.
+///
+/// # Errors
+/// As with [`read`]; `UnexpectedAnswer` where something has no value any more.
+pub fn compare(ask: &Ask, answer: &Answer, before: &SecretData) -> Result<Proof, Failure> {
+    let fields = fields(answer)?;
+    let now = ask.form.lay_out(&fields)?;
+    if let Some(gone) = ask.form.gone(&fields, before, &now)? {
+        return Err(answer::unexpected(&format!(
+            "shows no value any more for {gone}, which proves nothing; what is in the Secret stays as it is. Who is sure gives \
+             the annotation credential-operator.dev/rotate a new value: then what there is takes its place"
+        )));
+    }
+    Ok(if now == *before {
+        Proof::Given
+    } else {
+        Proof::Refused
+    })
+}
+
+fn fields(answer: &Answer) -> Result<Fields, Failure> {
     match answer::said(answer) {
-        Said::Forbidden | Said::NotFound => return Err(lost(answer)),
+        Said::Forbidden => return Err(lost(answer, "")),
+        Said::NotFound => return Err(lost(answer, NO_CALL)),
+        // Other calls have found the API at this endpoint: a page says here what JSON does.
+        _ if answer.status == StatusCode::NOT_FOUND => return Err(lost(answer, NO_CALL)),
         said => said.done(answer)?,
     }
-    ask.form.lay_out(&Fields::read(answer)?)
+    Fields::read(answer)
 }
+
+/// What else it may mean that something is not there.
+const NO_CALL: &str =
+    ", or this CloudMC does not offer the call, in the version that the endpoint names";
 
 /// "A user can only access their own API keys and only for environments where they are a member"
 /// ("Retrieve API credentials"). It does not say how anybody else is answered.
-fn lost(answer: &Answer) -> Failure {
+fn lost(answer: &Answer, or: &str) -> Failure {
     Failure {
         retry_after: answer.retry_after,
         rest: None,
@@ -181,7 +197,7 @@ fn lost(answer: &Answer) -> Failure {
             Reason::Forbidden,
             format!(
                 "{NAME} does not show the login the service keys of this environment (HTTP {}): its user is not, or no longer, a \
-                 member of it, or the environment or the connection is gone. A Secret that is there stays as it is",
+                 member of it, or the environment or the connection is gone{or}. A Secret that is there stays as it is",
                 answer.status.as_u16()
             ),
         )

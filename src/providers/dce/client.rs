@@ -259,6 +259,7 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        _permission: Option<&Permission>,
         _owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {

@@ -181,6 +181,7 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        _permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {

@@ -124,9 +124,16 @@ impl driver::Client for Client {
         &self,
         turns: &dyn Turns,
         ask: &Ask,
+        permission: Option<&Permission>,
         owner: Option<&str>,
         data: &SecretData,
     ) -> Result<Proof, Failure> {
+        if let (Way::Adopt { .. }, Some(permission)) = (&ask.way, permission) {
+            let permission = permit::at_keystone(permission, ask);
+            self.keystone
+                .permitted_pair(turns, &ask.pair, &permission)
+                .await?;
+        }
         self.verify_access_key(turns, ask, owner, data).await
     }
 

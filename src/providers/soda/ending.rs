@@ -38,8 +38,17 @@ const MOST_LISTED: usize = 16;
 pub(super) struct Ending {
     /// What was said to be deleted.
     said: Option<Said>,
-    /// The access key of the pair, once SODA was told to delete it with all others.
-    called: Option<String>,
+    /// Since SODA was told to delete the pair with all others, whatever became of that.
+    called: Option<Called>,
+}
+
+/// A call of SODA's `DELETE`.
+#[derive(Clone)]
+struct Called {
+    /// The access key of the pair.
+    access: String,
+    /// Whether SODA has answered that it is done, which proves nothing.
+    is_answered: bool,
 }
 
 struct Said {
@@ -82,13 +91,24 @@ impl Client {
         };
         let (now, time) = (clock::monotonic(), clock::now());
         self.ending(request, |ending| ending.say(&inventory, now, time))?;
+        let called = |is_answered| {
+            let access = access.clone();
+            self.ending(request, |ending| {
+                ending.called = Some(Called {
+                    access,
+                    is_answered,
+                });
+            });
+        };
+        // Before it is sent: without an answer, or after an error, it may be done all the same.
+        called(false);
         let user = session.user.id.clone();
         let answer = self
             .ask(turns, &mut session, Method::DELETE, Some(&user), None)
             .await?;
         match answer.status {
             StatusCode::OK => {
-                self.ending(request, |ending| ending.called = Some(access));
+                called(true);
                 Ok(Revocation::Sent)
             }
             // A part may be gone, and it may go on: it is looked at anew.
@@ -204,7 +224,7 @@ impl Client {
         request: &str,
     ) -> Result<Vec<T>, Failure> {
         let called = self.ending(request, |ending| ending.called.clone());
-        let Some(access) = called else {
+        let Some(called) = called else {
             return Err(failed(
                 Reason::Forbidden,
                 "which credentials the login's user has cannot be told: Keystone does not let them be listed, and SODA shows \
@@ -215,7 +235,7 @@ impl Client {
         let user = session.user.id.clone();
         let standing = self
             .keystone
-            .standing(turns, session, &user, &access, "")
+            .standing(turns, session, &user, &called.access, "")
             .await;
         match standing {
             Ok(Standing::Absent) => Ok(Vec::new()),
@@ -224,13 +244,22 @@ impl Client {
                 "SODA was told to delete all credentials of the login's user and shows none any more, but Keystone still has \
                  the pair; delete it there",
             )),
-            Ok(Standing::Hidden) | Err(_) => Err(failed(
-                Reason::Forbidden,
-                "SODA was told to delete all credentials of the login's user (its DELETE was answered HTTP 200) and shows none \
-                 any more, which it also does when its Keystone fails; Keystone lets the login see no credentials, so whether \
-                 the pair is gone nobody can tell. Who has made sure of it gives the request the annotation \
-                 credential-operator.dev/abandon with the value all",
-            )),
+            Ok(Standing::Hidden) | Err(_) => {
+                let answered = if called.is_answered {
+                    "its DELETE was answered HTTP 200"
+                } else {
+                    "its DELETE was called, and failed or was not answered, and may be done all the same"
+                };
+                Err(failed(
+                    Reason::Forbidden,
+                    format!(
+                        "SODA was told to delete all credentials of the login's user ({answered}) and shows none any more, \
+                         which it also does when its Keystone fails; Keystone lets the login see no credentials, so whether \
+                         the pair is gone nobody can tell. Who has made sure of it gives the request the annotation \
+                         credential-operator.dev/abandon with the value all"
+                    ),
+                ))
+            }
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! SODA keeps its keys in a Keystone, and so a pair is made and revoked there; SODA is asked to show it,
 //! which proves that its S3 accepts it. Its own `POST` is used only where a request says so, and its
-//! `DELETE`, which destroys all keys of a user, in `ending` alone, where a request and a grant say so. What is relied upon was seen on both
-//! generations of its services in front of a Keystone 30. See the `README.md` in this folder.
+//! `DELETE`, which destroys all keys of a user, in `ending` alone, where a request and a grant say so. What is
+//! relied upon was seen on both generations of its services in front of a Keystone 30. See the `README.md` in
+//! this folder.
 
 mod access_key;
 mod answer;

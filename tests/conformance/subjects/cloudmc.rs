@@ -39,8 +39,16 @@ const ONE: &[(&str, Expect)] = &[
     ("405", Expect::Fails(UnexpectedAnswer)),
 ];
 
-/// Who is no member any more.
-const KEYS: &[(&str, Expect)] = LISTS;
+/// The same where it was shown before.
+const ONE_AGAIN: &[(&str, Expect)] = LISTS;
+
+/// Who is no member any more, or a CloudMC that does not offer the call.
+const KEYS: &[(&str, Expect)] = &[
+    ("401", Expect::Fails(LoginRefused)),
+    ("403", Expect::Fails(Forbidden)),
+    ("404", Expect::Fails(Forbidden)),
+    ("405", Expect::Fails(UnexpectedAnswer)),
+];
 
 impl Simulated for CloudMcSimulator {
     fn servers(&self) -> Vec<&SimServer> {
@@ -71,7 +79,11 @@ pub fn service_keys() -> Subject {
             call(ENVIRONMENT, ONE),
             call(API_INFO, KEYS),
         ],
-        vec![call(API_INFO, KEYS)],
+        vec![
+            call(CONNECTION, ONE_AGAIN),
+            call(ENVIRONMENT, ONE_AGAIN),
+            call(API_INFO, KEYS),
+        ],
     )
 }
 

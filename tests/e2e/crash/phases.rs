@@ -4,10 +4,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use super::*;
-use crate::stage::status_of;
+use crate::stage::{SOON, status_of};
 
-/// How long a life may take to come to the same end in spite of a fault.
-const RECOVERY: Duration = Duration::from_secs(30);
 /// How often it is looked whether the call has come that the fault waits for.
 const LOOK: Duration = Duration::from_millis(150);
 
@@ -29,7 +27,7 @@ pub async fn settled<L: Life>(
     accident: &mut Option<Accident>,
     phase: Phase<'_>,
 ) -> Result<u64, String> {
-    let deadline = credential_operator::clock::monotonic() + RECOVERY;
+    let deadline = credential_operator::clock::monotonic() + SOON;
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
@@ -90,7 +88,7 @@ async fn state<L: Life>(life: &L, phase: &Phase<'_>) -> Result<u64, String> {
 
 /// Waits until a request is gone, and nothing of it is left.
 pub async fn gone<L: Life>(life: &mut L, accident: &mut Option<Accident>) -> Result<(), String> {
-    let deadline = credential_operator::clock::monotonic() + RECOVERY;
+    let deadline = credential_operator::clock::monotonic() + SOON;
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;

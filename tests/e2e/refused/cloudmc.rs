@@ -113,6 +113,19 @@ fn requests() -> Vec<Row> {
             ],
         ),
         row(
+            "a name with a line break",
+            at("connection/name", json!("a\nb")),
+            &[
+                "spec.cloudMC.serviceKeys.connection.name: ",
+                "must be a name",
+            ],
+        ),
+        row(
+            "a field with a line break of Unicode",
+            at("keys/1/field", json!("a\u{85}b")),
+            &["spec.cloudMC.serviceKeys.keys[1].field: ", "must be a name"],
+        ),
+        row(
             "no such preset",
             at("preset", json!("OpenStackV4")),
             &["spec.cloudMC.serviceKeys.preset: ", "OpenStackV3"],
@@ -225,9 +238,15 @@ async fn good_objects_for_cloudmc_come_back_as_they_were_sent() {
         "spec/cloudMC/serviceKeys/environment",
         json!({"name": "../a b/é*"}),
     );
+    // Characters count, and not bytes.
+    let long = with(
+        plain.clone(),
+        "spec/cloudMC/serviceKeys/environment",
+        json!({"name": "é".repeat(255)}),
+    );
     come_back_unchanged(
         "accepted-cloudmc",
-        vec![request(), plain, name, provider(), local()],
+        vec![request(), plain, name, long, provider(), local()],
     )
     .await;
 }

@@ -1,10 +1,18 @@
 //! The end of a pair by SODA's `DELETE`: only where a request asks for it and a grant allows it, after it
 //! was said what goes, once.
 
-use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use testkit::{server::Fault, soda::KEYSTONE_DELETE, wire};
+use futures::future::join_all;
+use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
+use testkit::{
+    server::Fault,
+    soda::KEYSTONE_DELETE,
+    wire::{self, ResponseParts, RuleHandle},
+};
 
 use super::*;
 use crate::stage::message_of;
@@ -17,18 +25,38 @@ async fn stays(rig: &Rig, name: &str, reason: &str) -> String {
     message_of(&request, "RevocationFailing").to_owned()
 }
 
+fn ending() -> Value {
+    json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"})
+}
+
+/// Lets the operator see once what will go, and not again before the rule is removed: however long a story
+/// takes to act after the notice, `DELETE` does not come meanwhile.
+fn one_look(rig: &Rig) -> RuleHandle {
+    let has_looked = AtomicBool::new(false);
+    let fails = ResponseParts::json(503, &json!({"error": {"code": 503}}));
+    rig.keystone.wire.rule(
+        move |call| is_look(call) && has_looked.swap(true, Ordering::Relaxed),
+        wire::Fault::Reply(fails),
+        None,
+    )
+}
+
+/// Whether Keystone is asked for all credentials of the user.
+fn is_look(call: &wire::CallHead) -> bool {
+    call.method == "GET" && call.path == "/v3/credentials"
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_so_before() {
     let mut rig = Rig::new("soda-ending").await;
     rig.keystone.stage.start().await;
-    let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
     let ungranted = |rig: &Rig| {
         let mut provider = rig.provider();
         provider["spec"]["allow"][0]["soda"]["deleteAll"] = json!(false);
         provider
     };
     rig.stage().apply(&ungranted(&rig)).await;
-    let mut request = rig.request("it", fields.clone());
+    let mut request = rig.request("it", ending());
     request["spec"]["renewal"] = json!({"overlap": "100ms"});
     rig.stage().apply(&request).await;
     let words = rig.not_ready("it", "NotAllowed").await;
@@ -59,7 +87,7 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     }
     assert_eq!(rig.keystone.pair("it").await, pair);
     assert_eq!(rig.keystone.pairs().await.len(), 2);
-    rig.ready("kept", fields).await;
+    rig.ready("kept", ending()).await;
     assert_eq!(rig.soda.delete_calls(), 0);
 
     // Somebody reads what will happen, and gives up the pair instead.
@@ -85,13 +113,15 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     rig.soda
         .keystone_faults()
         .push_n(KEYSTONE_DELETE, refused, 4);
+    let blind = one_look(&rig);
     rig.stage().apply(&rig.provider()).await;
     // It is tried again by itself after a while; somebody who has mended it need not wait.
     rig.touch_login("granted").await;
-    stays(&rig, "it", "DestroysMore").await;
     rig.stage().told(2, "These 3 go").await;
     // What was said before a crash was said by somebody else: it is said anew.
     rig.keystone.stage.kill();
+    blind.remove();
+    let blind = one_look(&rig);
     let mark = rig.keystone.wire.mark();
     rig.keystone.stage.start().await;
     rig.stage().told(3, "These 3 go").await;
@@ -103,6 +133,7 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
         .await
         .unwrap();
     let changed = credential_operator::clock::monotonic();
+    blind.remove();
     rig.stage().told(1, "These 4 go").await;
     let called = |times: u64| {
         let rig = &rig;
@@ -119,7 +150,7 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     let calls = rig.keystone.wire.since(mark);
     let mut listed = calls
         .iter()
-        .filter(|call| call.path == "/v3/credentials" && call.started > changed);
+        .filter(|call| is_look(call) && call.status == Some(200) && call.started > changed);
     let said = listed.next().expect("it was listed anew").started;
     let calls = rig.soda.calls();
     let deleted = calls.iter().find(|call| call.method == "DELETE").unwrap();
@@ -137,17 +168,16 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     assert_eq!(vanished, [0, 4], "each was said before");
     rig.stage().told(3, "These 3 go").await;
     rig.stage().told(2, "These 4 go").await;
-    rig.finish_after(2).await;
+    rig.finish_after_deleting_all(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_namespace_that_goes_it_is_said_beside_the_provider() {
     let mut rig = Rig::simulated("soda-ending-ns", SodaOptions::default()).await;
     rig.keystone.stage.start().await;
-    let fields = json!({"issueThrough": "Soda", "onDelete": "DeleteAllKeysOfUser"});
-    let pair = rig.ready("it", fields).await;
+    let pair = rig.ready("it", ending()).await;
     // Something before Keystone lets the login see no credentials.
-    let refused = wire::ResponseParts::json(403, &json!({"error": {"code": 403}}));
+    let refused = ResponseParts::json(403, &json!({"error": {"code": 403}}));
     rig.keystone.wire.rule(
         |call| call.path.contains("/credentials"),
         wire::Fault::Reply(refused),
@@ -186,5 +216,64 @@ async fn in_a_namespace_that_goes_it_is_said_beside_the_provider() {
     })
     .await
     .unwrap();
-    rig.finish_after(1).await;
+    rig.finish_after_deleting_all(1).await;
+}
+
+/// SODA has done it, and the operator does not hear that it has. Keystone lets the login list nothing, and
+/// may say of the one pair that it is gone.
+async fn is_done_without_an_answer(name: &str, mishap: wire::Fault, is_told: bool) {
+    let mut rig = Rig::simulated(name, SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let pair = rig.ready("it", ending()).await;
+    let refused = ResponseParts::json(403, &json!({"error": {"code": 403}}));
+    rig.keystone.wire.rule(
+        move |call| is_look(call) || (!is_told && call.path.contains("/OS-EC2/")),
+        wire::Fault::Reply(refused),
+        None,
+    );
+    let is_delete = |call: &wire::CallHead| call.method == "DELETE";
+    rig.wire.rule(is_delete, mishap, Some(1));
+    rig.keystone.delete("it").await;
+    if !is_told {
+        let words = stays(&rig, "it", "Forbidden").await;
+        assert!(words.contains("its DELETE was called"), "{words}");
+        rig.stage()
+            .annotate("it", "credential-operator.dev/abandon", "all")
+            .await;
+    }
+    rig.keystone.gone("it").await;
+    assert!(!rig.keystone.accepts(&pair).await);
+    rig.finish_after_deleting_all(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_has_failed_may_be_done_and_keystone_is_asked_about_the_pair() {
+    let broken = || wire::Fault::rewrite(|_| ResponseParts::text(500, "unexpected EOF"));
+    let stories = [
+        ("soda-ending-500", broken(), true),
+        ("soda-ending-cut", wire::Fault::CutAfter, true),
+        // Until the operator waits no longer.
+        ("soda-ending-silent", wire::Fault::HoldAfter, true),
+        ("soda-ending-untold", broken(), false),
+    ];
+    let stories =
+        stories.map(|(name, mishap, is_told)| is_done_without_an_answer(name, mishap, is_told));
+    join_all(stories).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_after_one_that_died_with_the_call_finds_the_pair_gone() {
+    let mut rig = Rig::simulated("soda-ending-killed", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let pair = rig.ready("it", ending()).await;
+    let is_delete = |call: &wire::CallHead| call.method == "DELETE";
+    let held = rig.wire.rule(is_delete, wire::Fault::HoldAfter, Some(1));
+    rig.keystone.delete("it").await;
+    held.hit(SOON).await.unwrap();
+    rig.keystone.stage.kill();
+    held.remove();
+    assert!(!rig.keystone.accepts(&pair).await, "it is done");
+    rig.keystone.stage.start().await;
+    rig.keystone.gone("it").await;
+    rig.finish_after_deleting_all(1).await;
 }

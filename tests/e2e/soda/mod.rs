@@ -1,10 +1,12 @@
-//! Stories of SODA: a simulator of it, in front of a real Keystone or of a simulated one. In none of them
-//! is its `DELETE` called, which destroys all credentials of a user, but in the one that is about that.
+//! Stories of SODA: a simulator of it, in front of a real Keystone or of a simulated one. Each ends by
+//! making sure that its `DELETE`, which destroys all credentials of a user, was not called. Those in
+//! `ending.rs` are about that call, and alone end otherwise, by `finish_after_deleting_all`.
 
 mod adopt;
 mod answers;
 mod clients;
 mod ending;
+mod killed;
 mod life;
 mod reach;
 mod through;
@@ -16,6 +18,7 @@ use testkit::{
     openstack::Keystone,
     soda::{CREATE, KeystoneAccount, SodaOptions, SodaSimulator},
     wait::eventually,
+    wire::WireProxy,
 };
 
 use crate::{
@@ -27,6 +30,8 @@ use crate::{
 pub struct Rig {
     /// The stage, and Keystone with a user who is a member of a project.
     pub keystone: keystone::Rig,
+    /// Between the operator and SODA.
+    pub wire: WireProxy,
     /// SODA.
     pub soda: SodaSimulator,
 }
@@ -48,11 +53,13 @@ impl Rig {
             Cloud::Real(_) => KeystoneAccount::of(Keystone::shared()),
             Cloud::Simulated(simulator) => KeystoneAccount::of_simulator(simulator, "soda"),
         };
+        let soda = SodaSimulator::start(options, account);
         let rig = Rig {
-            soda: SodaSimulator::start(options, account),
+            wire: WireProxy::start(&soda.url(), None).unwrap(),
+            soda,
             keystone,
         };
-        rig.write_login(&[&rig.soda.url(), rig.keystone.wire.url()])
+        rig.write_login(&[rig.wire.url(), rig.keystone.wire.url()])
             .await;
         rig.stage().apply(&rig.provider()).await;
         rig
@@ -61,6 +68,11 @@ impl Rig {
     /// The stage.
     pub fn stage(&self) -> &Stage {
         &self.keystone.stage
+    }
+
+    /// The endpoint as the provider states it.
+    pub fn endpoint(&self) -> String {
+        format!("{}/v1", self.wire.url())
     }
 
     /// Writes the login Secret, with consent for these endpoints.
@@ -80,7 +92,7 @@ impl Rig {
 
     /// Changes the login Secret, and nothing that matters in it; `word` was not used before.
     pub async fn touch_login(&self, word: &str) {
-        self.write_login(&[&self.soda.url(), self.keystone.wire.url(), word])
+        self.write_login(&[self.wire.url(), self.keystone.wire.url(), word])
             .await;
     }
 
@@ -97,7 +109,7 @@ impl Rig {
             "metadata": {"name": self.name(), "labels": {"stage": self.stage().team}},
             "spec": {
                 "soda": {
-                    "endpoint": self.soda.endpoint(), "allowHTTP": true,
+                    "endpoint": self.endpoint(), "allowHTTP": true,
                     "keystone": {"endpoint": self.keystone.endpoint()},
                     "auth": {"password": {"secretRef": secret}},
                     "s3": {"endpoint": "https://s3.soda.example.com", "region": "us-east-1"},
@@ -197,13 +209,16 @@ impl Rig {
     /// What every story ends with: nothing secret is anywhere but in Secrets, and nothing was destroyed
     /// that was not the request's own.
     pub async fn finish(self) {
-        self.finish_after(0).await;
+        self.finish_after_deleting_all(0).await;
     }
 
-    /// The same, where SODA's `DELETE` was to be called so often.
-    pub async fn finish_after(self, deletions: u64) {
-        assert_eq!(self.soda.delete_calls(), deletions, "SODA's DELETE");
-        let Rig { mut keystone, soda } = self;
+    /// The same for a story that means to destroy all credentials of its user: SODA's `DELETE` was called
+    /// so often, and no more.
+    pub async fn finish_after_deleting_all(self, times: u64) {
+        assert_eq!(self.soda.delete_calls(), times, "SODA's DELETE");
+        let Rig {
+            mut keystone, soda, ..
+        } = self;
         let secrets = soda.secret_values();
         keystone.stage.more_secret_values.extend(secrets);
         keystone.finish().await;

@@ -11,7 +11,7 @@ use crate::tenant::{self, LOOPBACK};
 #[tokio::test(flavor = "multi_thread")]
 async fn consent_is_needed_for_both_servers_and_the_command_gives_it() {
     let mut rig = Rig::simulated("soda-consent", SodaOptions::default()).await;
-    let (soda, keystone) = (rig.soda.endpoint(), rig.keystone.endpoint());
+    let (soda, keystone) = (rig.endpoint(), rig.keystone.endpoint());
     rig.write_login(&[&soda]).await;
     rig.keystone.stage.start().await;
     for only in [&soda, &keystone] {
@@ -86,7 +86,7 @@ async fn a_soda_that_is_none_or_of_another_keystone_shows_when_the_login_is_test
         async move { providers.delete(&name, &Default::default()).await.unwrap() }
     };
     let (soda, dce) = (stranger.url(), rig.stage().dce.endpoint());
-    rig.write_login(&[&rig.soda.url(), rig.keystone.wire.url(), &soda, &dce])
+    rig.write_login(&[rig.wire.url(), rig.keystone.wire.url(), &soda, &dce])
         .await;
     rig.stage().apply(&other(&soda)).await;
     let words = says("ProviderUnavailable").await;
@@ -127,7 +127,7 @@ async fn a_tenant_may_name_neither_server_where_only_the_operator_can_reach() {
     let asked = rig.soda.calls().len();
     let client = tenant::tenant(rig.stage()).await;
     let outside = "http://192.0.2.1:8089";
-    let (soda, keystone) = (rig.soda.endpoint(), rig.keystone.endpoint());
+    let (soda, keystone) = (rig.endpoint(), rig.keystone.endpoint());
     let user = &rig.keystone.user;
     rig.stage()
         .apply(&json!({

@@ -1,27 +1,33 @@
 //! Pairs that SODA itself makes: whatever becomes of its `POST`, one pair is published, and nobody asks
 //! twice for what may still appear.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use credential_operator::clock;
 use futures::future::join_all;
 use testkit::{
     server::Fault,
     soda::{Generation, KEYSTONE_CREATE, Lie},
-    wire,
+    wire::{self, RuleHandle},
 };
 
 use super::*;
 use crate::stage::message_of;
 
-fn through() -> Value {
+/// Until when the operator looks for pairs as it likes: well within the seven seconds in which it does not
+/// ask for one.
+const LOOKS_EARLY: Duration = Duration::from_secs(4);
+
+pub fn through() -> Value {
     json!({"issueThrough": "Soda"})
 }
 
-async fn rig(name: &str, generation: Generation) -> Rig {
+/// A stage where SODA gives up after this time: five seconds at the real one. What it has begun goes on after
+/// that.
+async fn rig(name: &str, generation: Generation, deadline: Duration) -> Rig {
     let options = SodaOptions {
         generation,
-        // Five seconds at the real one; what it has begun goes on after that.
-        deadline: Duration::from_millis(500),
+        deadline,
         ..SodaOptions::default()
     };
     let mut rig = Rig::simulated(name, options).await;
@@ -29,14 +35,33 @@ async fn rig(name: &str, generation: Generation) -> Rig {
     rig
 }
 
+/// Keeps the operator from looking for pairs later than this, until the rule is removed. So a story has all
+/// the time that it needs to look around: that the machine is slow has nobody ask for a second pair.
+pub fn no_late_look(rig: &Rig, since: Instant) -> RuleHandle {
+    rig.keystone.wire.rule(
+        move |call| {
+            let is_look = call.method == "GET" && call.path == "/v3/credentials";
+            is_look && since.elapsed() >= LOOKS_EARLY
+        },
+        wire::Fault::HoldBefore,
+        None,
+    )
+}
+
 /// The pairs that are alive, by their access keys.
-async fn alive(rig: &Rig) -> Vec<String> {
+pub async fn alive(rig: &Rig) -> Vec<String> {
     let live = rig.soda.live().await.unwrap();
     live.into_iter().map(|key| key.access).collect()
 }
 
+/// In front of a real Keystone.
 async fn one_is_made_and_shared(name: &str, generation: Generation) {
-    let rig = rig(name, generation).await;
+    let options = SodaOptions {
+        generation,
+        ..SodaOptions::default()
+    };
+    let mut rig = Rig::with(name, Cloud::real(), options).await;
+    rig.keystone.stage.start().await;
     // Made for another request: it goes with that, and is nobody else's to share.
     let own = rig.ready("own", json!({})).await;
     let pair = rig.ready("first", through()).await;
@@ -98,15 +123,39 @@ async fn multi_cloud_makes_one_pair_which_all_requests_share() {
     one_is_made_and_shared("soda-multi", Generation::MultiCloud).await;
 }
 
-/// Waits until SODA was asked to make a pair, and that did not go well. It is not asked in the first seconds.
-async fn asked(rig: &Rig) {
-    let failed = |request: &CredentialRequest| {
-        let (reason, words) = (status_of(request, "Ready").1, message_of(request, "Ready"));
-        ["ProviderUnavailable", "Timeout"].contains(&reason)
-            && !words.contains("before the operator")
-    };
-    rig.stage().until("it", "an error", failed).await;
-    assert_eq!(rig.creates(), 1);
+/// Has `it` ask SODA for a pair. Right after it they look who have come meanwhile: `other`, and `it` with a
+/// wish. Nobody looks later before the rule is removed.
+async fn asked(rig: &Rig) -> RuleHandle {
+    let is_post = |call: &wire::CallHead| call.method == "POST";
+    let posted = rig.wire.rule(is_post, wire::Fault::HoldBefore, Some(1));
+    rig.stage().apply(&rig.request("it", through())).await;
+    posted.hit(SOON).await.unwrap();
+    rig.stage().apply(&rig.request("other", through())).await;
+    rig.rotate("it", "now").await;
+    let looks = no_late_look(rig, clock::monotonic());
+    posted.release();
+    looks
+}
+
+/// All find what has come of the one call.
+async fn found(rig: &Rig, looks: &RuleHandle, made: usize) {
+    looks.remove();
+    for name in ["it", "other"] {
+        rig.stage().ready(name).await;
+    }
+    rig.rotated("it", "now").await;
+    let faults = [rig.soda.faults(), rig.soda.keystone_faults()];
+    assert_eq!(
+        faults.map(testkit::server::Faults::pending),
+        [0, 0],
+        "it went wrong"
+    );
+    assert_eq!(rig.creates(), 1, "it was asked for once");
+    let pair = rig.keystone.pair("it").await;
+    assert_eq!(rig.keystone.pair("other").await, pair);
+    assert!(rig.keystone.accepts(&pair).await);
+    let alive = alive(rig).await;
+    assert_eq!(alive.len(), made, "{alive:?}");
 }
 
 /// Whatever goes wrong in the one call, the pair that comes of it is found.
@@ -116,21 +165,10 @@ async fn what_went_wrong_is_found(
     break_it: impl Fn(&Rig),
     made: usize,
 ) -> Rig {
-    let rig = rig(name, generation).await;
+    let rig = rig(name, generation, SOON).await;
     break_it(&rig);
-    rig.stage().apply(&rig.request("it", through())).await;
-    asked(&rig).await;
-    // Another one that comes meanwhile waits as well.
-    rig.stage().apply(&rig.request("other", through())).await;
-    for name in ["it", "other"] {
-        rig.stage().ready(name).await;
-    }
-    assert_eq!(rig.creates(), 1, "it was asked for once");
-    let pair = rig.keystone.pair("it").await;
-    assert_eq!(rig.keystone.pair("other").await, pair);
-    assert!(rig.keystone.accepts(&pair).await);
-    let alive = alive(&rig).await;
-    assert_eq!(alive.len(), made, "{alive:?}");
+    let looks = asked(&rig).await;
+    found(&rig, &looks, made).await;
     rig
 }
 
@@ -156,34 +194,37 @@ async fn a_pair_that_appears_seconds_after_an_error_is_taken() {
         ("soda-late-new", Generation::Strato),
         ("soda-late-old", Generation::MultiCloud),
     ];
-    let stories = both.map(async |(name, generation)| {
-        let late = |rig: &Rig| {
-            let late = Fault::Delay(Duration::from_secs(6));
-            rig.soda.keystone_faults().push_n(KEYSTONE_CREATE, late, 1);
-        };
-        // The older generation says in its error that time ran out.
-        let rig = rig_of_late(name, generation, late).await;
-        rig.finish().await;
-    });
-    join_all(stories).await;
+    // The older generation says in its error that time ran out.
+    join_all(both.map(|(name, generation)| a_late_one_is_taken(name, generation))).await;
 }
 
-async fn rig_of_late(name: &str, generation: Generation, break_it: impl Fn(&Rig)) -> Rig {
-    let rig = rig(name, generation).await;
-    break_it(&rig);
-    rig.stage().apply(&rig.request("it", through())).await;
-    asked(&rig).await;
-    assert_eq!(alive(&rig).await, [""; 0], "it is not there yet");
+async fn a_late_one_is_taken(name: &str, generation: Generation) {
+    let rig = rig(name, generation, Duration::from_millis(500)).await;
+    let faults = rig.soda.keystone_faults();
+    faults.push_n(KEYSTONE_CREATE, Fault::Hang, 1);
+    let looks = asked(&rig).await;
+    let failed = |request: &CredentialRequest| {
+        let (reason, words) = (status_of(request, "Ready").1, message_of(request, "Ready"));
+        ["ProviderUnavailable", "Timeout"].contains(&reason)
+            && !words.contains("before the operator")
+    };
+    rig.stage().until("it", "an error", failed).await;
+    assert_eq!(rig.creates(), 1);
     // Nobody else has to wait for that, and a wish does not have it asked for again.
-    rig.rotate("it", "now").await;
     rig.ready("own", json!({})).await;
-    assert_eq!(alive(&rig).await, [""; 0], "it is not there yet");
     rig.delete("own").await;
-    rig.rotated("it", "now").await;
-    assert_eq!(rig.creates(), 1, "it was asked for once");
+    assert_eq!(alive(&rig).await, [""; 0], "it is not there yet");
+    faults.clear();
+    eventually(SOON, || async {
+        anyhow::ensure!(alive(&rig).await.len() == 1);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    found(&rig, &looks, 1).await;
     let pair = rig.keystone.pair("it").await;
-    assert_eq!(alive(&rig).await, std::slice::from_ref(&pair.0));
-    rig
+    assert_eq!(alive(&rig).await, [pair.0]);
+    rig.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +235,7 @@ async fn of_two_that_one_call_has_made_one_is_published_and_the_other_told_of() 
         ("soda-two-old", Generation::MultiCloud),
     ];
     let stories = both.map(async |(name, generation)| {
-        let rig = rig(name, generation).await;
+        let rig = rig(name, generation, SOON).await;
         let faults = rig.soda.keystone_faults();
         faults.push_n(KEYSTONE_CREATE, Fault::LoseAnswer, 1);
         let pair = rig.ready("it", through()).await;

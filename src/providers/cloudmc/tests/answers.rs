@@ -137,6 +137,7 @@ fn what_is_no_answer_with_service_keys_is_a_failure_by_its_reason() {
         |code: Value| json!({"code": code, "message": "CLOUDMC-SAYS", "context": {"key": MARK}});
     let beside = |error: Value| json!({"errors": [error], "data": data}).to_string();
     let plain = |error: Value| json!({"errors": [error]}).to_string();
+    let with_errors = |errors: &str| format!(r#"{{"data": {data}, "errors": {errors}}}"#);
     let rows: &[(&str, u16, String, (Reason, &str))] = &[
         // The envelope.
         (
@@ -285,6 +286,49 @@ fn what_is_no_answer_with_service_keys_is_a_failure_by_its_reason() {
             (UnexpectedAnswer, "(HTTP 200)"),
         ),
         (
+            "a single error that is no list",
+            200,
+            json!({"errors": error(json!(403)), "data": data}).to_string(),
+            LOST,
+        ),
+        (
+            "a single error of another code",
+            200,
+            json!({"errors": {"errorCode": "2012"}}).to_string(),
+            (UnexpectedAnswer, "its code is 2012"),
+        ),
+        // Errors that cannot be read are errors all the same.
+        (
+            "half a character in an error",
+            200,
+            with_errors(r#"[{"message": "\ud83d"}]"#),
+            NONSENSE,
+        ),
+        (
+            "a number in an error that no number can be",
+            200,
+            with_errors(r#"[{"code": 1e999}]"#),
+            NONSENSE,
+        ),
+        (
+            "errors twice",
+            200,
+            with_errors(r#"[{"code": 403}], "errors": []"#),
+            NONSENSE,
+        ),
+        (
+            "errors in errors",
+            200,
+            with_errors(&format!("{}{}", "[".repeat(200), "]".repeat(200))),
+            NONSENSE,
+        ),
+        (
+            "half a character in an error beside a failure",
+            403,
+            with_errors(r#"[{"message": "\ud83d"}]"#),
+            LOST,
+        ),
+        (
             "errors as a text",
             200,
             json!({"errors": "CLOUDMC-SAYS", "data": data}).to_string(),
@@ -321,6 +365,12 @@ fn what_is_no_answer_with_service_keys_is_a_failure_by_its_reason() {
             404,
             plain(error(json!(1404))),
             LOST,
+        ),
+        (
+            "an environment that is not shown, or a call that is not offered",
+            404,
+            plain(error(json!(1404))),
+            (Forbidden, "or this CloudMC does not offer the call"),
         ),
         (
             "a bad request",
@@ -380,11 +430,15 @@ fn what_is_no_answer_with_service_keys_is_a_failure_by_its_reason() {
     for (what, status, body, expected) in rows {
         check(what, &answer(*status, body), Err(*expected));
     }
-    check(
-        "a page that is not there",
-        &page(404, &format!("<html>{MARK}</html>")),
-        Err((UnexpectedAnswer, "base URL with the version")),
-    );
+    // Other calls work at this endpoint.
+    for words in [LOST.1, "or this CloudMC does not offer the call"] {
+        check(
+            "a page that is not there",
+            &page(404, &format!("<html>{MARK}</html>")),
+            Err((Forbidden, words)),
+        );
+        check("nothing there", &page(404, ""), Err((Forbidden, words)));
+    }
     check(
         "a gateway's page about a refused key",
         &page(401, MARK),
@@ -398,7 +452,10 @@ fn what_is_no_answer_with_service_keys_is_a_failure_by_its_reason() {
         check(
             what,
             &with_fields(&json!([field("a", MARK), field("b", value)])),
-            Err((UnexpectedAnswer, "a value that is no text")),
+            Err((
+                UnexpectedAnswer,
+                "a value that is no text; choose fields in spec.cloudMC.serviceKeys.keys",
+            )),
         );
     }
     let headers = [("content-type", "application/json"), ("retry-after", "7")];

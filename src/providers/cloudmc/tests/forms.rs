@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The fields of object storage, by the portal's labels.
-fn storage() -> Value {
+pub(super) fn storage() -> Value {
     let fields = [
         ("auth_endpoint", "https://auth.example.com/v2.0"),
         ("project_name", "system-prod"),
@@ -26,7 +26,7 @@ fn storage() -> Value {
     json!(fields)
 }
 
-fn without(mut fields: Value, key: &str) -> Value {
+pub(super) fn without(mut fields: Value, key: &str) -> Value {
     fields
         .as_array_mut()
         .unwrap()
@@ -155,7 +155,16 @@ fn what_breaks_a_profile_of_s3_is_refused() {
         message.contains("for AWS_SECRET_ACCESS_KEY something"),
         "{message}"
     );
+    assert!(
+        message.contains("keys an entry as: AWS_SECRET_ACCESS_KEY with another field")
+            && message.contains("one as: credentials, which takes the place of the file"),
+        "{message}"
+    );
     assert!(!message.contains(MARK), "{message}");
+    let mut way_out = told("east");
+    let no_file = json!({"as": "credentials", "value": "none"});
+    way_out["keys"].as_array_mut().unwrap().push(no_file);
+    assert!(published(&way_out, &fields).is_ok());
 }
 
 #[test]
@@ -229,7 +238,8 @@ fn a_field_that_is_missing_is_named_and_no_value_is() {
         .push(json!({"key": "username", "value": "other"}));
     let (reason, message) = published(&selects("username"), &twice).unwrap_err();
     assert_eq!(reason, Reason::UnexpectedAnswer);
-    assert!(message.contains("two fields of the same name"), "{message}");
+    let words = "two fields of the same name for the field username; name another field in";
+    assert!(message.contains(words), "{message}");
     // What is not asked for may be anything.
     assert!(published(&selects("password"), &twice).is_ok());
     twice
@@ -237,6 +247,35 @@ fn a_field_that_is_missing_is_named_and_no_value_is() {
         .unwrap()
         .push(json!({"key": "..", "value": {"a": [1.5]}}));
     assert!(published(&selects("password"), &twice).is_ok());
+    let (reason, message) = published(&selects(".."), &twice).unwrap_err();
+    assert_eq!(reason, Reason::UnexpectedAnswer);
+    let words = "a value that is no text for the field ..; name another field in";
+    assert!(message.contains(words), "{message}");
+    // One without a value is none, before or after the one that has it.
+    for value in [json!(""), Value::Null] {
+        for at in [0, 9] {
+            let mut twice = storage();
+            let empty = json!({"key": "username", "value": value});
+            twice.as_array_mut().unwrap().insert(at, empty);
+            let user = vec![("it".to_owned(), "system-bot-2925".to_owned())];
+            assert_eq!(published(&selects("username"), &twice), Ok(user));
+        }
+    }
+}
+
+#[test]
+fn what_is_only_read_has_no_age() {
+    let spec = |renewal: Value| {
+        super::read_spec(json!({
+            "providerRef": {"kind": "CredentialProvider", "name": "cloudmc"},
+            "cloudMC": {"serviceKeys": {"connection": {"id": "c"}, "environment": {"id": "e"}}},
+            "renewal": renewal,
+        }))
+    };
+    let refusal = spec(json!({"rotateEvery": "720h"})).unwrap_err();
+    is_invalid("an age", &refusal, "spec.renewal.rotateEvery: ");
+    is_invalid("an age", &refusal, "leave the field out");
+    assert!(spec(json!({"verifyEvery": "5m"})).is_ok());
 }
 
 #[test]
@@ -266,26 +305,40 @@ fn keys_that_make_no_sense_are_refused_with_the_field() {
             json!([{"as": "a", "field": "f", "value": "v"}]),
             "either field or value",
         ),
-        ("neither", json!([{"as": "a"}]), "either field or value"),
+        (
+            "neither",
+            json!([{"as": "a"}]),
+            "keys[0]: state either field or value",
+        ),
         (
             "an empty field",
             json!([{"as": "a", "field": ""}]),
-            "either field or value",
+            "keys[0].field: must be a name: not empty, of at most 255 characters",
+        ),
+        (
+            "a long field",
+            json!([{"as": "a", "field": "é".repeat(256)}]),
+            "keys[0].field: must be a name",
         ),
         (
             "an empty value",
-            json!([{"as": "a", "value": ""}]),
-            "either field or value",
+            json!([entry("a"), {"as": "b", "value": ""}]),
+            "keys[1].value: must have from 1 to 1024 characters",
         ),
         (
             "a long value",
             json!([{"as": "a", "value": long}]),
-            "either field or value",
+            "keys[0].value: must have from 1 to 1024 characters",
         ),
         (
             "a field with a line break",
-            json!([{"as": "a", "field": "f\n"}]),
-            "either field or value",
+            json!([entry("a"), {"as": "b", "field": "f\n"}]),
+            "keys[1].field: must be a name",
+        ),
+        (
+            "a field with a line break of Unicode",
+            json!([{"as": "a", "field": "f\u{85}"}]),
+            "keys[0].field: must be a name",
         ),
         (
             "no key of a Secret",

@@ -54,6 +54,7 @@ fn entity(id: &str, name: &str) -> Entity {
         id: id.to_owned(),
         name: (!name.is_empty()).then(|| name.to_owned()),
         connection: None,
+        organization: None,
     }
 }
 
@@ -183,6 +184,14 @@ fn a_bad_provider_is_refused_with_the_field() {
             "spec.allow[0].cloudMC.environments: must have",
         ),
         (
+            json!({"kinds": kinds, "connections": any, "environments": any, "organizations": []}),
+            "spec.allow[0].cloudMC.organizations: must have",
+        ),
+        (
+            json!({"kinds": kinds, "connections": any, "environments": any, "organizations": [{}]}),
+            "spec.allow[0].cloudMC.organizations: state either",
+        ),
+        (
             json!({"kinds": kinds, "connections": [{}], "environments": any}),
             "spec.allow[0].cloudMC.connections: state either",
         ),
@@ -206,30 +215,36 @@ fn a_bad_provider_is_refused_with_the_field() {
 
 #[test]
 fn what_a_request_names_is_read_or_refused_with_the_field() {
-    let long = "n".repeat(256);
-    for (field, named) in [
-        ("connection", json!({})),
-        ("connection", json!({"id": "c1", "name": "objects"})),
-        ("environment", json!({"id": ""})),
-        ("environment", json!({"id": "../environments"})),
-        ("environment", json!({"id": ".."})),
-        ("environment", json!({"id": "a b"})),
-        ("environment", json!({"id": "é"})),
-        ("environment", json!({"id": "i".repeat(65)})),
-        ("environment", json!({"name": ""})),
-        ("environment", json!({"name": "line\nbreak"})),
-        ("environment", json!({"name": long})),
+    const EITHER: &str = ": state either id or name";
+    const NO_ID: &str = ".id: must be an id: at most 64 letters";
+    const NO_NAME: &str = ".name: must be a name: not empty, of at most 255 characters";
+    for (field, named, words) in [
+        ("connection", json!({}), EITHER),
+        ("connection", json!({"id": "c1", "name": "objects"}), EITHER),
+        ("connection", json!({"id": "a/b"}), NO_ID),
+        ("environment", json!({"id": ""}), NO_ID),
+        ("environment", json!({"id": "../environments"}), NO_ID),
+        ("environment", json!({"id": ".."}), NO_ID),
+        ("environment", json!({"id": "a b"}), NO_ID),
+        ("environment", json!({"id": "é"}), NO_ID),
+        ("environment", json!({"id": "i".repeat(65)}), NO_ID),
+        ("environment", json!({"name": ""}), NO_NAME),
+        ("environment", json!({"name": "line\nbreak"}), NO_NAME),
+        ("environment", json!({"name": "line\u{85}break"}), NO_NAME),
+        ("environment", json!({"name": "n".repeat(256)}), NO_NAME),
     ] {
         let refusal = asking(&json!({field: named})).unwrap_err();
         is_invalid(
             &named.to_string(),
             &refusal,
-            &format!("spec.cloudMC.serviceKeys.{field}: state either id or name"),
+            &format!("spec.cloudMC.serviceKeys.{field}{words}"),
         );
     }
     for named in [
         json!({"id": "079bdead-61b5-4b38-86ed-dbbf963808ec"}),
         json!({"name": "../a b/é*"}),
+        // As many characters as the schema lets through, and more than that in bytes.
+        json!({"name": "é".repeat(255)}),
     ] {
         assert!(asking(&json!({"environment": named})).is_ok(), "{named}");
     }
@@ -422,5 +437,46 @@ fn ids_that_one_grant_names_need_no_looking_up() {
             expected,
             "{grants:?}"
         );
+    }
+}
+
+#[test]
+fn a_grant_for_organizations_is_about_the_environments_in_them() {
+    let within = |patterns: Value| {
+        let grant = json!({"cloudMC": {
+            "kinds": ["serviceKeys"], "connections": [{"id": "c1"}], "environments": [{"id": "e1"}],
+            "organizations": patterns,
+        }});
+        Permission {
+            grants: vec![serde_json::from_value(grant).unwrap()],
+            ..permission(&[])
+        }
+    };
+    let by_id = ask(&json!({"connection": {"id": "c1"}, "environment": {"id": "e1"}}));
+    let of = |organization: Option<Entity>| Entity {
+        organization: organization.map(Box::new),
+        ..entity("e1", "prod")
+    };
+    let acme = || Some(entity("o1", "acme"));
+    for (what, patterns, organization, expected) in [
+        ("its id", json!([{"id": "o1"}]), acme(), true),
+        (
+            "its name",
+            json!([{"id": "o9"}, {"name": "ac*"}]),
+            acme(),
+            true,
+        ),
+        ("another", json!([{"name": "other"}]), acme(), false),
+        ("a name for an id", json!([{"id": "acme"}]), acme(), false),
+        ("none is told", json!([{"name": "*"}]), None, false),
+    ] {
+        let permission = within(patterns);
+        let said = permit::check(&permission, &by_id, &entity("c1", ""), &of(organization));
+        assert_eq!(said.is_ok(), expected, "{what}");
+        // Only CloudMC knows, so it has to be asked, and its words are for nobody else.
+        assert!(!permit::by_ids(&permission, &by_id), "{what}");
+        let failure = Trouble::NotShown.failure(Sort::Environment, &by_id.environment, false);
+        let told = permit::told(&permission, &by_id, Some(&entity("c1", "")), failure);
+        assert_eq!(told.reason, Reason::NotAllowed, "{what}");
     }
 }

@@ -19,6 +19,7 @@ fn connection() -> Entity {
         id: HERE.to_owned(),
         name: Some("objects".to_owned()),
         connection: None,
+        organization: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! of what is asked for. That the calls are right is proven against the simulator, end to end.
 
 mod answers;
+mod comparisons;
 mod forms;
 mod grants;
 mod lookups;
@@ -25,12 +26,16 @@ fn asking(more: &Value) -> Result<Ask, Refusal> {
     for (key, value) in more.as_object().unwrap() {
         keys[key] = value.clone();
     }
-    let spec: CredentialRequestSpec = serde_json::from_value(json!({
+    let spec = json!({
         "providerRef": {"kind": "CredentialProvider", "name": "cloudmc"},
         "cloudMC": {"serviceKeys": keys},
-    }))
-    .unwrap();
-    config::read_ask(spec.cloud_mc.as_ref().unwrap())
+    });
+    read_spec(spec)
+}
+
+fn read_spec(spec: Value) -> Result<Ask, Refusal> {
+    let spec: CredentialRequestSpec = serde_json::from_value(spec).unwrap();
+    config::read_ask(spec.cloud_mc.as_ref().unwrap(), &spec)
 }
 
 fn ask(more: &Value) -> Ask {

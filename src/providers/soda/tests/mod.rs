@@ -1,5 +1,5 @@
 //! What SODA's answers mean, case by case, and what is read from specs. That the calls are right is shown
-//! end to end, against a simulator in front of a real Keystone.
+//! end to end, against a simulator in front of a real Keystone or of a simulated one.
 
 use serde_json::{Value, json};
 

@@ -139,8 +139,13 @@ pub(super) fn stranger(style: Style) -> Refusal {
 
 pub(super) fn list(settings: &Settings, items: Vec<Value>) -> Answer {
     let mut body = json!({});
-    if settings.lie(false) != Some(Lie::NoMetadata) {
-        body["metadata"] = json!({"recordCount": items.len()});
+    let more = match settings.lie(false) {
+        Some(Lie::NoMetadata) => None,
+        Some(Lie::PartOfTheList) => Some(1),
+        _ => Some(0),
+    };
+    if let Some(more) = more {
+        body["metadata"] = json!({"recordCount": items.len() + more});
     }
     body["data"] = json!(items);
     Ok(json_answer(StatusCode::OK, &body))

@@ -57,6 +57,13 @@ pub(super) fn get(call: &mut Call<'_>, id: &str) -> Answer {
                 field.value = json!(mark.repeat(size.div_ceil(mark.len()))[..size]);
             }
         }
+        Some(Lie::NeverTheSame) => {
+            if let Some(field) = fields.iter_mut().find(|field| field.sensitive) {
+                let mark = marked("SKMARK");
+                state.ledger.secret(&mark);
+                field.value = json!(mark);
+            }
+        }
         Some(Lie::EmptyFields) => fields.clear(),
         _ => {}
     }

@@ -256,7 +256,12 @@ async fn lies_about_values_are_told_until_they_are_stopped() {
             .iter()
             .any(|secret| huge.starts_with(secret))
     );
+    simulator.lie(Lie::NeverTheSame);
+    let (one, other) = (read().await, read().await);
+    assert_ne!(one.value("password"), other.value("password"));
+    assert_eq!(one.value("username"), other.value("username"));
+    assert!(simulator.secret_values().contains(&other.value("password")));
     simulator.stop_lying();
     assert_eq!(read().await.data(), honest);
-    assert_eq!(simulator.reads().len(), 6);
+    assert_eq!(simulator.reads().len(), 8);
 }

@@ -103,6 +103,10 @@ async fn lies_about_the_directory_are_told_until_they_are_stopped() {
     let users = site.get("/users", alice).await;
     assert!(users.json().get("metadata").is_none());
     assert_eq!(users.column("userName"), ["alice"]);
+    simulator.lie(Lie::PartOfTheList);
+    let users = site.get("/users", alice).await;
+    assert_eq!(users.json()["metadata"]["recordCount"], 2);
+    assert_eq!(users.column("userName"), ["alice"]);
     simulator.stop_lying();
     assert_eq!(
         site.get("/users", alice).await.json()["metadata"]["recordCount"],

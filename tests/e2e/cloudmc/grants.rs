@@ -1,0 +1,102 @@
+//! What a grant is about can change while a request is served: the grant, the name of an environment, or the
+//! environment that a name leads to.
+
+use super::*;
+
+/// A rig with three requests: by names, by ids under a grant for ids, and by ids under one for names.
+async fn served(name: &str) -> Rig {
+    let mut rig = Rig::new(name).await;
+    rig.stage.start().await;
+    rig.stage.apply(&rig.request("by-name", "300ms")).await;
+    rig.stage.apply(&rig.request_by_ids("by-id", "300ms")).await;
+    for name in ["by-name", "by-id"] {
+        rig.stage.ready(name).await;
+    }
+    rig
+}
+
+impl Rig {
+    /// Puts other grants in the place of the provider's.
+    async fn grant(&self, grants: &[Value]) {
+        let mut provider = self.provider();
+        let allow: Vec<_> = grants
+            .iter()
+            .map(|grant| {
+                let mut entry = provider["spec"]["allow"][0].clone();
+                for (field, patterns) in grant.as_object().unwrap() {
+                    entry["cloudMC"][field] = patterns.clone();
+                }
+                entry
+            })
+            .collect();
+        provider["spec"]["allow"] = json!(allow);
+        self.stage.apply(&provider).await;
+    }
+
+    /// Waits until a request is told that no grant is about it, by a grant's words alone or by what CloudMC
+    /// says; what is published stays.
+    async fn not_allowed(&self, name: &str) {
+        let told = |it: &CredentialRequest| {
+            status_of(it, "Ready").1 == "NotAllowed"
+                || status_of(it, "RenewalFailing") == ("True", "NotAllowed")
+        };
+        self.stage.until(name, "NotAllowed", told).await;
+        assert_eq!(self.stage.published(name).await, self.expected());
+    }
+
+    async fn well(&self, name: &str) {
+        let well = |it: &CredentialRequest| {
+            status_of(it, "Ready") == ("True", "Synced")
+                && status_of(it, "RenewalFailing").0 == "False"
+        };
+        self.stage.until(name, "Ready, and no failure", well).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_narrowed_stops_the_readings_in_whatever_words_it_was_asked() {
+    let rig = served("cmc-narrow").await;
+    for narrowed in [
+        json!({"environments": [{"name": "dev*"}]}),
+        json!({"environments": [{"id": "00000000-0000-4000-8000-000000000000"}]}),
+        json!({"connections": [{"name": "Other"}]}),
+    ] {
+        rig.grant(&[narrowed]).await;
+        for name in ["by-name", "by-id"] {
+            rig.not_allowed(name).await;
+        }
+        // It counts at once that they are allowed again.
+        rig.grant(&[json!({})]).await;
+        for name in ["by-name", "by-id"] {
+            rig.well(name).await;
+        }
+    }
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_does_not_lead_into_another_organization_where_the_grant_names_one() {
+    let rig = served("cmc-orgs").await;
+    let expected = rig.expected();
+    rig.grant(&[json!({"organizations": [{"name": "acme"}]})])
+        .await;
+    for name in ["by-name", "by-id"] {
+        rig.well(name).await;
+    }
+    // The environment goes, and another organization that shares the connection has one of the same name.
+    let other = rig.cloudmc.add_organization("globex");
+    rig.cloudmc.assign_connection(&rig.connection, &other);
+    let theirs = rig.cloudmc.add_environment(&other, &rig.connection, "prod");
+    rig.cloudmc.add_member(&theirs, &rig.bot.id);
+    rig.cloudmc.delete_environment(&rig.environment);
+    let told = |it: &CredentialRequest| {
+        let (on, reason) = status_of(it, "RenewalFailing");
+        on == "True" && reason == "NotAllowed"
+    };
+    let request = rig.stage.until("by-name", "NotAllowed", told).await;
+    assert_eq!(status_of(&request, "Ready").0, "True");
+    assert_eq!(rig.stage.published("by-name").await, expected);
+    let reads = rig.cloudmc.reads();
+    assert!(reads.iter().all(|read| read.environment_id != theirs));
+    rig.finish().await;
+}
