@@ -44,6 +44,9 @@ struct New {
     id: String,
     name: String,
     project_id: Option<String>,
+    /// Not in the samples of the documentation, and told all the same.
+    #[serde(default)]
+    user_id: Option<String>,
     secret: Zeroizing<String>,
     #[serde(default)]
     expires_at: Option<String>,
@@ -111,7 +114,12 @@ impl Client {
         }
         let new = answer::read::<Created>(&answer)?.application_credential;
         let project = session.project.as_ref().map(|project| &project.id);
-        if new.name != name || new.project_id.as_ref() != project || !is_given_id(&new.id) {
+        let of_another = new.user_id.as_ref().is_some_and(|of| *of != user);
+        if new.name != name
+            || new.project_id.as_ref() != project
+            || of_another
+            || !is_given_id(&new.id)
+        {
             return Err(unexpected(
                 "made something else than the application credential that was asked for",
             ));

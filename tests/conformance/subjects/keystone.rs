@@ -360,7 +360,7 @@ pub fn application_credential() -> Subject {
         status: 201,
         truth: Box::new(move |issued| {
             json!({"application_credential": {
-                "id": issued.credential.id, "project_id": project,
+                "id": issued.credential.id, "user_id": issued.credential.owner, "project_id": project,
                 "name": format!("credential-operator-{}-1", crate::bench::identity(1).uid),
                 "secret": "s3cr3t-of-this-one", "roles": [{"id": "r", "name": "member"}], "expires_at": null,
                 "unrestricted": false,
@@ -370,6 +370,11 @@ pub fn application_credential() -> Subject {
             (
                 "/application_credential/name",
                 json!("another"),
+                Fails(UnexpectedAnswer),
+            ),
+            (
+                "/application_credential/user_id",
+                another(),
                 Fails(UnexpectedAnswer),
             ),
             (
