@@ -149,7 +149,8 @@ impl Client {
             StatusCode::UNAUTHORIZED => Ok(Proof::Refused),
             StatusCode::FORBIDDEN => Err(failed(
                 Reason::Forbidden,
-                "DCE or its gateway does not let the credential ask whose it is (HTTP 403), so that it cannot be proven; look                  at the user's rights and at the gateway's policies for the path current-user",
+                "DCE or its gateway does not let the credential ask whose it is (HTTP 403), so that it cannot be proven; look \
+                 at the user's rights and at the gateway's policies for the path current-user",
             )),
             _ => Err(answer.failure("DCE")),
         }
