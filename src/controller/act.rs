@@ -179,13 +179,17 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
         return;
     };
     let (data, owner) = (in_hand.data.clone(), in_hand.credential.owner.clone());
+    // What was made anew is the only copy: it is published, whatever the grants say by now.
+    let permission = pass.permission.clone().filter(|_| !in_hand.regenerated);
     if !permitted(pass, urgency) {
         return;
     }
     call(pass, "verify", Came::lost, async move |turns| {
-        let owner = owner.as_deref();
-        // The grants were looked at a moment ago, when it was issued.
-        Came::Proof(connection.verify(&*turns, &ask, None, owner, &data).await)
+        let (permission, owner) = (permission.as_ref(), owner.as_deref());
+        let proof = connection
+            .verify(&*turns, &ask, permission, owner, &data)
+            .await;
+        Came::Proof(proof)
     })
     .await;
 }

@@ -96,7 +96,16 @@ impl Pass {
                     self.fail(failed(Reason::VerificationFailed, words));
                 }
             }
-            Came::Proof(Err(failure)) => self.fail(failure),
+            Came::Proof(Err(failure)) => {
+                // What was only read is read anew then, for what is asked for and allowed by that time.
+                let fetched = self.seen.request.traits.fetched;
+                self.seen.in_hand = self
+                    .seen
+                    .in_hand
+                    .take()
+                    .filter(|in_hand| in_hand.regenerated || !fetched);
+                self.fail(failure);
+            }
         }
         self.remember();
     }

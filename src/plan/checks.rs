@@ -181,7 +181,9 @@ fn unproven(seen: &Observed, now: Timestamp) -> Option<Finding> {
     // What this pass has published or proven is good for this pass, however long that took.
     (!seen.done.published && !seen.done.proven).then_some(())?;
     let due = schedule::verify_at(seen, seen.published()?)?;
-    (due <= now).then_some(Finding {
+    // A reading that has failed is made up for, also by a run that does not know when the last one was.
+    let failed = seen.request.traits.fetched && seen.recorded.failure.is_some();
+    (failed || due <= now).then_some(Finding {
         reason: Why::Unproven,
         remedy: Remedy::Prove,
     })

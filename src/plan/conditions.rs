@@ -175,6 +175,12 @@ fn ready(
             _ => return (false, refusal.reason, refusal.message.clone()),
         }
     }
+    // A grant that was withdrawn, where that took the provider to tell.
+    if seen.request.traits.fetched
+        && let Some((Reason::NotAllowed, message)) = obstacle
+    {
+        return (false, Reason::NotAllowed, message.clone());
+    }
     let Some(published) = seen.published() else {
         return match obstacle {
             Some((reason, message)) => (false, *reason, message.clone()),

@@ -124,8 +124,8 @@ pub trait Client {
         Err(crossed().into())
     }
 
-    /// Proves that a credential works. With `permission`, what was read before is read again: whoever can
-    /// only tell with the provider whether the grants still allow it looks at that, too.
+    /// Proves that a credential works. Where it is only read, and with a `permission`, whoever can only tell
+    /// with the provider whether the grants still allow it looks at that, too.
     ///
     /// # Errors
     /// When that could not be found out; `NotAllowed` as in [`Client::issue`]. That it does not work is

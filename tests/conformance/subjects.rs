@@ -163,6 +163,8 @@ pub fn all() -> Vec<Entry> {
 const ONLY_READ: &str = "it is only read";
 const BY_ITS_NAME: &str = "it is revoked by its name";
 const NEVER_MADE_ANEW: &str = "a further one is made beside it";
+/// Why there are no rows of a key that is made anew.
+const FOUND_AGAIN: &str = "the same one is found again";
 const NO_CALL: &str = "the operator knows no call for it";
 
 fn call(route: &'static str, says: &'static [(&'static str, Expect)]) -> Call {

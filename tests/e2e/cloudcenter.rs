@@ -447,14 +447,13 @@ async fn a_grant_that_is_narrowed_stops_the_readings_in_whatever_words_it_was_as
         rig.stage.apply(&rig.request(name, key, "300ms")).await;
         rig.stage.ready(name).await;
         rig.stage.apply(&rig.provider(other)).await;
-        let told =
-            |it: &CredentialRequest| status_of(it, "RenewalFailing") == ("True", "NotAllowed");
+        let told = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "NotAllowed");
         rig.stage.until(name, "NotAllowed", told).await;
         rig.holds(name, &rig.alice.id).await;
         let again = json!([{"id": rig.alice.id}, {"email": "*@example.com"}]);
         rig.stage.apply(&rig.provider(again)).await;
-        let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
-        rig.stage.until(name, "no failure", well).await;
+        let well = |it: &CredentialRequest| status_of(it, "Ready") == ("True", "Synced");
+        rig.stage.until(name, "Ready", well).await;
     }
     rig.finish().await;
 }

@@ -102,6 +102,26 @@ fn what_is_only_read_at_the_provider_is_read_again_and_says_so_when_it_cannot_be
             Waits(WaitReason::Provider, None, None),
         ),
         case(
+            "and failed before a restart",
+            with_failure(
+                change(fetched(), |seen| seen.probe.at = Some(at(210))),
+                Reason::Forbidden,
+                200,
+            ),
+            211,
+            Waits(WaitReason::Retry, Some(230), Some(NextAction::Retry)),
+        ),
+        case(
+            "then",
+            with_failure(
+                change(fetched(), |seen| seen.probe.at = Some(at(210))),
+                Reason::Forbidden,
+                200,
+            ),
+            240,
+            Exactly(Do(Prove(Routine(Timestamp::MAX)))),
+        ),
+        case(
             "or does not let it be read any more",
             with_failure(fetched(), Reason::Forbidden, 200),
             201,

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, header::HeaderName};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     answer::{self, Said, unexpected},
@@ -52,9 +52,15 @@ struct Listed {
     /// Of an environment.
     #[serde(default)]
     service_connection: Option<Reference>,
-    /// Of an environment.
-    #[serde(default)]
+    /// Of an environment. Where it has another form, it is as if it were not told: only grants that name
+    /// organizations need it.
+    #[serde(default, deserialize_with = "in_one_form")]
     organization: Option<Reference>,
+}
+
+fn in_one_form<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Reference>, D::Error> {
+    let told = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(told).ok())
 }
 
 #[derive(Deserialize)]
@@ -112,7 +118,7 @@ impl Client {
     }
 
     /// What CloudMC knows about a connection or an environment. Of several environments of the same name,
-    /// those of another connection than `within` do not count.
+    /// those of another connection than `within` do not count, and neither do those of which `for_whom` says no, where it says yes of one.
     ///
     /// # Errors
     /// When it does not show the login exactly one, and those of any call.
@@ -122,13 +128,14 @@ impl Client {
         sort: Sort,
         asked: &Named,
         within: Option<&Entity>,
+        for_whom: &(dyn Fn(&Entity) -> bool + Sync),
     ) -> Result<Entity, Trouble> {
         let found = match asked {
             Named::Id(id) => self.by_id(turns, sort, id).await?,
             Named::Name(name) => {
                 let answer = self.get(turns, sort.path(), &[]).await?;
                 answer::said(&answer).done(&answer)?;
-                pick(sort, name, &answer, within)?
+                pick(sort, name, &answer, within, for_whom)?
             }
         };
         if within.is_some_and(|connection| found.is_elsewhere(connection)) {
@@ -199,6 +206,7 @@ pub(super) fn pick(
     name: &str,
     answer: &Answer,
     within: Option<&Entity>,
+    for_whom: &(dyn Fn(&Entity) -> bool + Sync),
 ) -> Result<Entity, Trouble> {
     let (all, is_whole) = answer::list::<Listed>(answer)?;
     let named = all
@@ -211,6 +219,9 @@ pub(super) fn pick(
         && found.len() > 1
     {
         found.retain(|entity| !entity.is_elsewhere(connection));
+    }
+    if found.len() > 1 && found.iter().any(for_whom) {
+        found.retain(for_whom);
     }
     let count = found.len();
     match (found.pop(), count) {

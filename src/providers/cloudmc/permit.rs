@@ -41,6 +41,11 @@ fn is_within(grant: &CloudMcGrant, environment: &Entity) -> bool {
         .is_none_or(|patterns| organization.is_some_and(|one| any_matches(patterns, one)))
 }
 
+/// Whether a grant that may be about what is asked for is about the organization of an environment.
+pub fn may_be_within(permission: &Permission, ask: &Ask, environment: &Entity) -> bool {
+    grants(permission, ask).any(|grant| is_within(grant, environment))
+}
+
 /// Whether one of the grants is about both.
 ///
 /// # Errors

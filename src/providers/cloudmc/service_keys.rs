@@ -69,13 +69,12 @@ impl Client {
         data: &SecretData,
     ) -> Result<Proof, Failure> {
         let in_doubt = permission.filter(|permission| !permit::by_ids(permission, ask));
-        let (sort, look) = (Sort::Connection, in_doubt.is_some());
         let connection = self
-            .once_more(turns, sort, &ask.connection, None, look)
+            .once_more(turns, Sort::Connection, ask, None, in_doubt)
             .await?;
-        let (sort, within) = (Sort::Environment, Some(&connection));
+        let within = Some(&connection);
         let environment = self
-            .once_more(turns, sort, &ask.environment, within, look)
+            .once_more(turns, Sort::Environment, ask, within, in_doubt)
             .await?;
         if let Some(permission) = in_doubt {
             permit::check(permission, ask, &connection, &environment)?;
@@ -111,33 +110,40 @@ impl Client {
         };
         let (sort, asked) = (Sort::Connection, &ask.connection);
         let connection = self
-            .find(turns, sort, asked, None)
+            .find(turns, sort, asked, None, &|_| true)
             .await
             .map_err(|trouble| told(trouble, sort, asked, None))?;
         let (sort, asked, within) = (Sort::Environment, &ask.environment, Some(&connection));
+        let may_be = |one: &Entity| permit::may_be_within(permission, ask, one);
         let environment = self
-            .find(turns, sort, asked, within)
+            .find(turns, sort, asked, within, &may_be)
             .await
             .map_err(|trouble| told(trouble, sort, asked, within))?;
         permit::check(permission, ask, &connection, &environment)?;
         Ok((connection.id, environment.id))
     }
 
-    /// Looks up again what was found before. An id needs that only where more than it has to be known.
+    /// Looks up again what was found before. An id needs that only where the grants have to be asked about
+    /// what is behind it.
     async fn once_more(
         &self,
         turns: &dyn Turns,
         sort: Sort,
-        asked: &Named,
+        ask: &Ask,
         within: Option<&Entity>,
-        look: bool,
+        permission: Option<&Permission>,
     ) -> Result<Entity, Failure> {
-        if let Named::Id(id) = asked
-            && !look
-        {
+        let asked = match sort {
+            Sort::Connection => &ask.connection,
+            Sort::Environment => &ask.environment,
+        };
+        if let (Named::Id(id), None) = (asked, permission) {
             return Ok(Entity::known_by(id));
         }
-        self.find(turns, sort, asked, within)
+        let may_be = |one: &Entity| {
+            permission.is_none_or(|permission| permit::may_be_within(permission, ask, one))
+        };
+        self.find(turns, sort, asked, within, &may_be)
             .await
             .map_err(|trouble| trouble.failure(sort, asked, true))
     }
@@ -176,8 +182,13 @@ fn fields(answer: &Answer) -> Result<Fields, Failure> {
     match answer::said(answer) {
         Said::Forbidden => return Err(lost(answer, "")),
         Said::NotFound => return Err(lost(answer, NO_CALL)),
-        // Other calls have found the API at this endpoint: a page says here what JSON does.
-        _ if answer.status == StatusCode::NOT_FOUND => return Err(lost(answer, NO_CALL)),
+        // A page of something before CloudMC, which soon may be gone, or of CloudMC itself.
+        _ if answer.status == StatusCode::NOT_FOUND => {
+            return Err(Failure {
+                reason: Reason::UnexpectedAnswer,
+                ..lost(answer, NO_CALL)
+            });
+        }
         said => said.done(answer)?,
     }
     Fields::read(answer)

@@ -40,19 +40,15 @@ const EXHAUSTED: i64 = 8;
 const PRECONDITION: i64 = 9;
 
 /// Whether DCE itself refuses one more access key because there are too many. The sources name no limit; these are
-/// the codes with which services of its kind say it. Who says when to come back is only busy.
+/// the codes with which services of its kind say it. With 429, code 8 is what a busy one says, too.
 pub fn is_quota(answer: &Answer) -> bool {
     #[derive(Deserialize)]
     struct Envelope {
         code: i64,
     }
-    let may_be = matches!(
-        answer.status,
-        StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS
-    );
     let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
     let code = envelope.map(|envelope| envelope.code);
-    may_be && answer.retry_after.is_none() && matches!(code, Some(EXHAUSTED | PRECONDITION))
+    answer.status == StatusCode::BAD_REQUEST && matches!(code, Some(EXHAUSTED | PRECONDITION))
 }
 
 /// The words for that.

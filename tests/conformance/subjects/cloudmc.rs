@@ -46,7 +46,7 @@ const ONE_AGAIN: &[(&str, Expect)] = LISTS;
 const KEYS: &[(&str, Expect)] = &[
     ("401", Expect::Fails(LoginRefused)),
     ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(Forbidden)),
+    ("404", Expect::Fails(UnexpectedAnswer)),
     ("405", Expect::Fails(UnexpectedAnswer)),
 ];
 

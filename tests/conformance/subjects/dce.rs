@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use credential_operator::api::Reason::{
-    Forbidden, LoginRefused, NotOffered, QuotaExceeded, UnexpectedAnswer,
+    Forbidden, LoginRefused, NotOffered, QuotaExceeded, RateLimited, UnexpectedAnswer,
 };
 use serde_json::json;
 use testkit::{
@@ -161,10 +161,11 @@ pub fn access_key() -> Subject {
             QuotaRefusal::FailedPrecondition,
             QuotaExceeded,
         ),
+        // So is answered who asks too often.
         full(
             "a full quota, as resources that are exhausted",
             QuotaRefusal::ResourceExhausted,
-            QuotaExceeded,
+            RateLimited,
         ),
         // What is forbidden is not said.
         full(

@@ -13,7 +13,8 @@ use testkit::{
 };
 
 use super::{
-    BY_ITS_NAME, Call, Expect, NEVER_MADE_ANEW, ONLY_READ, Simulated, Subject, anew, at,
+    BY_ITS_NAME, Call, Expect, FOUND_AGAIN, NEVER_MADE_ANEW, ONLY_READ, Simulated, Subject, anew,
+    at,
     keystone::{
         ASK, DELETE as DELETE_ONE, DELETE_PAIR, IS_ALIVE, LOG_IN, LOOK_AT_TOKEN, LOOK_UP,
         MAKE_PAIR, PAIR, another,
@@ -337,7 +338,7 @@ fn made_by_soda(fields: Value, why: &'static str) -> Subject {
         (Stage::Revoke, Err(why)),
         (Stage::Confirm, Err(why)),
         (Stage::Part, Err(why)),
-        (Stage::Regenerate, Err(NEVER_MADE_ANEW)),
+        (Stage::Regenerate, Err(FOUND_AGAIN)),
     ];
     let mut subject = soda(fields, calls);
     subject.creating = &[(SODA, CREATE)];
@@ -375,7 +376,7 @@ pub fn adopted_access_key() -> Subject {
         (Stage::Revoke, Err(ONLY_READ)),
         (Stage::Confirm, Err(ONLY_READ)),
         (Stage::Part, Err(ONLY_READ)),
-        (Stage::Regenerate, Err(NEVER_MADE_ANEW)),
+        (Stage::Regenerate, Err(ONLY_READ)),
     ];
     let mut subject = soda(json!({"adopt": true}), calls);
     subject.shared = 1;

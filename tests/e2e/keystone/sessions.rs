@@ -4,6 +4,7 @@ mod gateway;
 
 use credential_operator::{
     api::{ClusterCredentialProvider, provider::LoginRecord},
+    clock,
     providers::http::TOTAL,
 };
 use futures::future::join_all;
@@ -437,16 +438,14 @@ async fn a_keystone_that_is_slow_or_silent_keeps_nobody_else_waiting() {
     );
     let names: Vec<_> = (0..40).map(|number| format!("slow-{number:02}")).collect();
     let requests: Vec<_> = names.iter().map(|name| rig.access_key(name)).collect();
-    let mark = rig.wire.mark();
     join_all(requests.iter().map(|request| rig.stage.apply(request))).await;
     slow.hit(SOON).await.unwrap();
-    // Another provider's requests go on, and not for the reason that the first of these was given up.
+    // Another provider's requests go on, and not for the reason that these were given up.
+    let began = clock::monotonic();
     rig.stage.apply(&rig.stage.request("dce")).await;
     rig.stage.ready("dce").await;
-    let waiting = rig.wire.since(mark);
-    let mut waiting = waiting.iter().filter(|call| call.path == "/v3/credentials");
-    let first = waiting.next().expect("it has asked").started.elapsed();
-    assert!(first < TOTAL, "{first:?}");
+    let took = began.elapsed();
+    assert!(took < TOTAL, "{took:?}");
     slow.remove();
     rig.finish().await;
 }

@@ -95,12 +95,12 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     let mut narrow = rig.provider();
     narrow["spec"]["allow"][0]["soda"]["roles"] = json!(["reader"]);
     rig.stage().apply(&narrow).await;
-    let told = |it: &CredentialRequest| status_of(it, "RenewalFailing") == ("True", "NotAllowed");
+    let told = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "NotAllowed");
     rig.stage().until("it", "NotAllowed", told).await;
     assert_eq!(rig.keystone.pair("it").await, three);
     rig.stage().apply(&rig.provider()).await;
-    let well = |it: &CredentialRequest| status_of(it, "RenewalFailing").0 == "False";
-    rig.stage().until("it", "no failure", well).await;
+    let well = |it: &CredentialRequest| status_of(it, "Ready") == ("True", "Synced");
+    rig.stage().until("it", "Ready", well).await;
     for name in ["none", "it", "which", "nobody", "owned", "own"] {
         rig.delete(name).await;
     }

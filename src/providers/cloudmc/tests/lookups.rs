@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        client::{Sort, pick, this_one},
+        client::{Sort, Trouble, pick, this_one},
         names::{Entity, Named},
     },
     MARK, answer, page,
@@ -34,9 +34,15 @@ fn list(items: &Value) -> Answer {
 /// The id that a name leads to, of an environment of the connection above.
 fn found(name: &str, answer: &Answer) -> Result<String, Failure> {
     let asked = Named::Name(name.to_owned());
-    pick(Sort::Environment, name, answer, Some(&connection()))
-        .map(|entity| entity.id)
-        .map_err(|trouble| trouble.failure(Sort::Environment, &asked, false))
+    pick(
+        Sort::Environment,
+        name,
+        answer,
+        Some(&connection()),
+        &|_| true,
+    )
+    .map(|entity| entity.id)
+    .map_err(|trouble| trouble.failure(Sort::Environment, &asked, false))
 }
 
 #[test]
@@ -69,6 +75,38 @@ fn a_name_leads_to_the_only_one_that_has_it() {
     );
     let untold = json!([{"id": "e1", "name": "prod"}]);
     assert_eq!(found("prod", &list(&untold)).unwrap(), "e1");
+}
+
+#[test]
+fn of_several_in_one_connection_the_one_that_the_grants_are_about_is_meant() {
+    let of = |id: &str, organization: Value| {
+        let mut one = environment(id, "prod", HERE);
+        one["organization"] = organization;
+        one
+    };
+    let both = list(&json!([
+        of("e1", json!({"id": "o1", "name": "acme"})),
+        of("e2", json!({"id": "o2", "name": "globex"})),
+        // In another form, it is as if it were not told.
+        of("e3", json!("acme")),
+    ]));
+    let meant = |organization: &str| {
+        let is_it = |one: &Entity| {
+            let its = one.organization.as_ref();
+            its.is_some_and(|its| its.name.as_deref() == Some(organization))
+        };
+        let picked = pick(
+            Sort::Environment,
+            "prod",
+            &both,
+            Some(&connection()),
+            &is_it,
+        );
+        picked.map(|entity| entity.id)
+    };
+    assert_eq!(meant("acme").unwrap(), "e1");
+    assert_eq!(meant("globex").unwrap(), "e2");
+    assert!(matches!(meant("initech"), Err(Trouble::Several(3))));
 }
 
 #[test]
@@ -173,7 +211,7 @@ fn what_was_there_before_and_is_not_any_more_is_most_likely_a_membership_that_ha
     let asked = Named::Name("prod".to_owned());
     let gone = |before| {
         let nobody = list(&json!([]));
-        let trouble = pick(Sort::Environment, "prod", &nobody, None).unwrap_err();
+        let trouble = pick(Sort::Environment, "prod", &nobody, None, &|_| true).unwrap_err();
         trouble.failure(Sort::Environment, &asked, before)
     };
     assert_eq!(gone(false).reason, Reason::ScopeRefused);
