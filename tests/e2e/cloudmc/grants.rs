@@ -1,6 +1,11 @@
 //! What a grant is about can change while a request is served: the grant, the name of an environment, or the
 //! environment that a name leads to.
 
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use testkit::{cloudmc::API_INFO, server::Fault};
+
 use super::*;
 
 /// A rig with two requests, by names and by ids.
@@ -39,6 +44,14 @@ impl Rig {
         let told = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "NotAllowed");
         self.stage.until(name, "NotAllowed", told).await;
         assert_eq!(self.stage.published(name).await, self.expected());
+    }
+
+    /// The same for one that was never served.
+    async fn not_allowed_yet(&self, name: &str) {
+        let told = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "NotAllowed");
+        self.stage.until(name, "NotAllowed", told).await;
+        let secrets = self.stage.api::<Secret>();
+        assert!(secrets.get_opt(name).await.unwrap().is_none());
     }
 
     async fn well(&self, name: &str) {
@@ -112,5 +125,43 @@ async fn a_name_does_not_lead_into_another_organization_where_the_grant_names_on
     assert_eq!(rig.stage.published("by-name").await, expected);
     let reads = rig.cloudmc.reads();
     assert!(reads.iter().all(|read| read.environment_id != theirs));
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_be_read_once_and_not_again_is_not_published_under_other_grants() {
+    let rig = Rig::new("cmc-once").await;
+    let (user, environment) = (&rig.bot.id, &rig.environment);
+    rig.cloudmc.set_value(user, environment, "domain_id", "d1");
+    let faults = rig.cloudmc.faults();
+    // The first reading succeeds, and those that follow do not.
+    let read_once = || {
+        faults.push_n(API_INFO, Fault::Delay(Duration::ZERO), 1);
+        faults.set(API_INFO, Fault::Html(503));
+    };
+    read_once();
+    rig.stage.start().await;
+    let names = json!({"connections": [{"name": "*"}], "environments": [{"name": "prod"}]});
+    rig.grant(&[names.clone()]).await;
+    rig.stage.apply(&rig.request_by_ids("it", "1h")).await;
+    let down =
+        |it: &CredentialRequest| status_of(it, "Ready") == ("False", "ProviderUnavailable");
+    rig.stage.until("it", "ProviderUnavailable", down).await;
+    assert_eq!(faults.pending(), 0, "it was read once");
+    rig.grant(&[json!({"environments": [{"name": "dev"}]})])
+        .await;
+    faults.remove(API_INFO);
+    rig.not_allowed_yet("it").await;
+
+    // Nor is it held against what can be read by then.
+    read_once();
+    rig.grant(&[names]).await;
+    rig.stage.until("it", "ProviderUnavailable", down).await;
+    assert_eq!(faults.pending(), 0, "it was read once more");
+    rig.cloudmc.hide_field(&rig.connection, "domain_id");
+    faults.remove(API_INFO);
+    rig.stage.ready("it").await;
+    let published = rig.stage.published("it").await;
+    assert_eq!(published["OS_USER_DOMAIN_ID"], "default");
     rig.finish().await;
 }
