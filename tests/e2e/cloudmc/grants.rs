@@ -130,9 +130,10 @@ async fn a_name_does_not_lead_into_another_organization_where_the_grant_names_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_be_read_once_and_not_again_is_not_published_under_other_grants() {
-    let rig = Rig::new("cmc-once").await;
+    let mut rig = Rig::new("cmc-once").await;
     let (user, environment) = (&rig.bot.id, &rig.environment);
     rig.cloudmc.set_value(user, environment, "domain_id", "d1");
+    rig.stage.start().await;
     let faults = rig.cloudmc.faults();
     // The first reading succeeds, and those that follow do not.
     let read_once = || {
@@ -140,12 +141,10 @@ async fn what_could_be_read_once_and_not_again_is_not_published_under_other_gran
         faults.set(API_INFO, Fault::Html(503));
     };
     read_once();
-    rig.stage.start().await;
     let names = json!({"connections": [{"name": "*"}], "environments": [{"name": "prod"}]});
     rig.grant(&[names.clone()]).await;
     rig.stage.apply(&rig.request_by_ids("it", "1h")).await;
-    let down =
-        |it: &CredentialRequest| status_of(it, "Ready") == ("False", "ProviderUnavailable");
+    let down = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "ProviderUnavailable");
     rig.stage.until("it", "ProviderUnavailable", down).await;
     assert_eq!(faults.pending(), 0, "it was read once");
     rig.grant(&[json!({"environments": [{"name": "dev"}]})])

@@ -48,8 +48,8 @@ impl Life for AtKeystone {
     type Kind = Kind;
 
     /// What goes wrong where Keystone makes or revokes a credential goes wrong at a real one, and so does
-    /// nothing in the life without a fault. The many others have a simulator, since a real one does twenty
-    /// things a second.
+    /// nothing in the life without a fault. The many others have a simulator, since a real one does one
+    /// thing at a time.
     async fn begin(kind: Kind, point: Option<&Point>) -> Self {
         let name = match kind {
             Kind::AccessKey => "ks-crash-ak",

@@ -59,6 +59,7 @@ def tell_parent(url):
 
 
 def load_keystone():
+    import keystone.common.cache
     import keystone.common.sql.core
 
     # SQLite ignores ON DELETE CASCADE otherwise. What a deleted user leaves then makes Keystone answer a false
@@ -70,6 +71,8 @@ def load_keystone():
         path = environ["PATH_INFO"]
         if path.startswith(EXPIRE_PASSWORD):
             found = expire_password(path.removeprefix(EXPIRE_PASSWORD))
+            # Keystone has not seen the change, and remembers users.
+            keystone.common.cache.CACHE_REGION.invalidate()
             start_response("204 No Content" if found else "404 Not Found", [])
             return []
         body = keystone_application(environ, start_response)

@@ -165,7 +165,7 @@ struct Scene {
 impl Scene {
     /// The other copy has taken over and ended the rotation.
     async fn new(kind: Kind, late: Late) -> Scene {
-        // What is on its way to Keystone is on its way to a real one, which does twenty things a second.
+        // What is on its way to Keystone is on its way to a real one, which does one thing at a time.
         let mut rig = if late.is_for_keystone() {
             Rig::new("ks-late").await
         } else {

@@ -1,6 +1,6 @@
 //! A simulator of OpenStack Keystone 30, as far as credentials go.
 //!
-//! A real Keystone answers some twenty logins a second. This one is for the stories that need hundreds of requests, or
+//! A real Keystone answers some sixty logins a second. This one is for the stories that need hundreds of requests, or
 //! moments that a real one cannot be brought to: an answer that gets lost, a login that hangs, a quota that is full.
 //! Statuses, bodies and words are those that Keystone 30.0.0 was seen to give, with its default policy, one domain
 //! backend and Fernet tokens.

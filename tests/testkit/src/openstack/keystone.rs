@@ -40,7 +40,7 @@ impl Default for Options {
 
 /// A running Keystone; it ends when dropped, and when this process ends in whatever way.
 ///
-/// It is the real program on SQLite. It works on one request at a time: about twenty logins a
+/// It is the real program on SQLite. It works on one request at a time: about sixty logins a
 /// second. Each has keys of its own, so its tokens mean nothing to another.
 pub struct Keystone {
     service: Service,
