@@ -116,7 +116,7 @@ struct Outcome {
 
 /// Plays a life, with a fault in it if there is one.
 async fn play<L: Life>(kind: L::Kind, point: Option<Point>) -> Result<Outcome, String> {
-    let mut life = L::begin(kind, point.as_ref()).await;
+    let mut life = L::begin(kind).await;
     life.stage_mut().start().await;
     life.provider_ready().await;
     let marks = (life.stage().wire.mark(), life.wire().mark());

@@ -142,7 +142,7 @@ async fn what_could_be_read_once_and_not_again_is_not_published_under_other_gran
     };
     read_once();
     let names = json!({"connections": [{"name": "*"}], "environments": [{"name": "prod"}]});
-    rig.grant(&[names.clone()]).await;
+    rig.grant(std::slice::from_ref(&names)).await;
     rig.stage.apply(&rig.request_by_ids("it", "1h")).await;
     let down = |it: &CredentialRequest| status_of(it, "Ready") == ("False", "ProviderUnavailable");
     rig.stage.until("it", "ProviderUnavailable", down).await;

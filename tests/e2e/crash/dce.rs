@@ -36,7 +36,7 @@ fn purpose(key: &AccessKey) -> String {
 impl Life for AtDce {
     type Kind = DceAccessKey;
 
-    async fn begin(_: DceAccessKey, _: Option<&Point>) -> Self {
+    async fn begin(_: DceAccessKey) -> Self {
         AtDce(Rig::new("dce-crash-ak").await)
     }
 

@@ -47,22 +47,13 @@ struct AtKeystone {
 impl Life for AtKeystone {
     type Kind = Kind;
 
-    /// What goes wrong where Keystone makes or revokes a credential goes wrong at a real one, and so does
-    /// nothing in the life without a fault. The many others have a simulator, since a real one does one
-    /// thing at a time.
-    async fn begin(kind: Kind, point: Option<&Point>) -> Self {
+    /// At a real Keystone.
+    async fn begin(kind: Kind) -> Self {
         let name = match kind {
             Kind::AccessKey => "ks-crash-ak",
             Kind::ApplicationCredential => "ks-crash-ac",
         };
-        let at_a_real_one = point.is_none_or(|point| {
-            point.server == Server::Provider && point.label.contains("credentials")
-        });
-        let rig = if at_a_real_one {
-            Rig::on(Stage::new(name).await, Cloud::at(own_keystone())).await
-        } else {
-            Rig::simulated(name).await
-        };
+        let rig = Rig::on(Stage::new(name).await, Cloud::at(own_keystone())).await;
         let second = second_project(&rig).await;
         let mut provider = rig.provider();
         provider["spec"]["allow"][0]["keystone"]["projects"]

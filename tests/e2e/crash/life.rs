@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 use testkit::wire::{CallHead, WireProxy};
 
-use super::accident::Point;
 use crate::stage::Stage;
 
 /// One life of one request, by the name of `it`, and the provider that it has to do with.
@@ -15,9 +14,8 @@ pub trait Life: Send + Sync + Sized + 'static {
     type Kind: Copy + Debug + Send + Sync + 'static;
 
     /// Sets up the stage, the provider, and everything that the request and the changed request may
-    /// ask for. No operator yet. `point` is where something goes wrong: the many lives in which that is not
-    /// where credentials are made or revoked may have a simulator where the others have the real thing.
-    fn begin(kind: Self::Kind, point: Option<&Point>) -> impl Future<Output = Self> + Send;
+    /// ask for. No operator yet.
+    fn begin(kind: Self::Kind) -> impl Future<Output = Self> + Send;
 
     /// The stage.
     fn stage(&self) -> &Stage;

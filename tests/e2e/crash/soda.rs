@@ -4,7 +4,7 @@
 use credential_operator::providers;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
-use testkit::{soda::SodaOptions, wire::WireProxy};
+use testkit::wire::WireProxy;
 
 use super::{keystone::second_project, *};
 use crate::{
@@ -30,10 +30,9 @@ struct AtSoda {
 impl Life for AtSoda {
     type Kind = SodaAccessKey;
 
-    /// In front of a simulated Keystone: SODA asks its Keystone so often that six lives at once would only
-    /// wait for a real one. What goes wrong towards that goes wrong in the lives of Keystone's own keys.
-    async fn begin(_: SodaAccessKey, _: Option<&Point>) -> Self {
-        let rig = Rig::simulated("soda-crash", SodaOptions::default()).await;
+    /// In front of a real Keystone.
+    async fn begin(_: SodaAccessKey) -> Self {
+        let rig = Rig::new("soda-crash").await;
         let second = second_project(&rig.keystone).await;
         AtSoda { rig, second }
     }
