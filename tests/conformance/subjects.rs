@@ -160,10 +160,26 @@ pub fn all() -> Vec<Entry> {
     ]
 }
 
+/// What comes of a refused login, a missing right, and a call that is not there, where nothing more is known.
+const READS: &[(&str, Expect)] = &reads(
+    Expect::Fails(Reason::Forbidden),
+    Expect::Fails(Reason::UnexpectedAnswer),
+);
+
+/// The same where a 403 or a 404 means something of its own.
+const fn reads(forbidden: Expect, not_found: Expect) -> [(&'static str, Expect); 4] {
+    [
+        ("401", Expect::Fails(Reason::LoginRefused)),
+        ("403", forbidden),
+        ("404", not_found),
+        ("405", Expect::Fails(Reason::UnexpectedAnswer)),
+    ]
+}
+
+// Why a stage has no rows.
 const ONLY_READ: &str = "it is only read";
 const BY_ITS_NAME: &str = "it is revoked by its name";
 const NEVER_MADE_ANEW: &str = "a further one is made beside it";
-/// Why there are no rows of a key that is made anew.
 const FOUND_AGAIN: &str = "the same one is found again";
 const NO_CALL: &str = "the operator knows no call for it";
 

@@ -11,7 +11,7 @@ use testkit::{
     server::SimServer,
 };
 
-use super::{Call, Expect, ONLY_READ, Simulated, Subject, call};
+use super::{Call, Expect, ONLY_READ, READS, Simulated, Subject, call, reads};
 use crate::{
     lies::Answered,
     refusals::{Refusal, Told::Fails},
@@ -26,36 +26,15 @@ const MAKE: &str = "POST /v1/users/*/keys";
 
 const SHUT_OUT: &str = "a new key would shut the operator out, and is refused before";
 
-const READS: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(UnexpectedAnswer)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
-
 /// Who is not there is told like one whom no grant is about.
-const FOR_A_NEW_ONE: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(NotAllowed)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
+const FOR_A_NEW_ONE: &[(&str, Expect)] =
+    &reads(Expect::Fails(Forbidden), Expect::Fails(NotAllowed));
 
 /// Who is not there may only be hidden.
-const FOR_A_PROOF: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(Forbidden)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
+const FOR_A_PROOF: &[(&str, Expect)] = &reads(Expect::Fails(Forbidden), Expect::Fails(Forbidden));
 
 /// The list is walked instead.
-const BY_A_HINT: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::GoesOn),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
+const BY_A_HINT: &[(&str, Expect)] = &reads(Expect::Fails(Forbidden), Expect::GoesOn);
 
 /// There is a new key already, whatever is answered here. All names fit.
 const WHEN_MADE: &[(&str, Expect)] = &[("", Expect::ProvesNothing)];

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use credential_operator::api::Reason::{
-    Forbidden, LoginRefused, NotAllowed, ScopeRefused, UnexpectedAnswer,
-};
+use credential_operator::api::Reason::{Forbidden, NotAllowed, ScopeRefused, UnexpectedAnswer};
 use serde_json::{Value, json};
 use testkit::{
     cloudmc::{
@@ -14,7 +12,7 @@ use testkit::{
     server::SimServer,
 };
 
-use super::{Call, Expect, NO_CALL, ONLY_READ, Simulated, Subject, call};
+use super::{Call, Expect, NO_CALL, ONLY_READ, READS, Simulated, Subject, call, reads};
 use crate::{
     lies::Answered,
     refusals::{
@@ -24,31 +22,8 @@ use crate::{
     stages::Stage,
 };
 
-const LISTS: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(UnexpectedAnswer)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
-
 /// By an id, what is not shown is as good as not there; which of the two grants say nothing about tells nobody.
-const ONE: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(NotAllowed)),
-    ("404", Expect::Fails(UnexpectedAnswer)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
-
-/// The same where it was shown before.
-const ONE_AGAIN: &[(&str, Expect)] = LISTS;
-
-/// Who is no member any more, or a CloudMC that does not offer the call.
-const KEYS: &[(&str, Expect)] = &[
-    ("401", Expect::Fails(LoginRefused)),
-    ("403", Expect::Fails(Forbidden)),
-    ("404", Expect::Fails(UnexpectedAnswer)),
-    ("405", Expect::Fails(UnexpectedAnswer)),
-];
+const ONE: &[(&str, Expect)] = &reads(Expect::Fails(NotAllowed), Expect::Fails(UnexpectedAnswer));
 
 impl Simulated for CloudMcSimulator {
     fn servers(&self) -> Vec<&SimServer> {
@@ -77,21 +52,21 @@ pub fn service_keys() -> Subject {
         vec![
             call(CONNECTION, ONE),
             call(ENVIRONMENT, ONE),
-            call(API_INFO, KEYS),
+            call(API_INFO, READS),
         ],
         vec![
-            call(CONNECTION, ONE_AGAIN),
-            call(ENVIRONMENT, ONE_AGAIN),
-            call(API_INFO, KEYS),
+            call(CONNECTION, READS),
+            call(ENVIRONMENT, READS),
+            call(API_INFO, READS),
         ],
     )
 }
 
 pub fn service_keys_by_name() -> Subject {
     let calls = vec![
-        call(CONNECTIONS, LISTS),
-        call(ENVIRONMENTS, LISTS),
-        call(API_INFO, KEYS),
+        call(CONNECTIONS, READS),
+        call(ENVIRONMENTS, READS),
+        call(API_INFO, READS),
     ];
     cloudmc(
         |_, _| json!({"connection": {"name": "compute"}, "environment": {"name": "payments"}}),
@@ -131,7 +106,7 @@ fn cloudmc(asked: fn(&str, &str) -> Value, issue: Vec<Call>, prove: Vec<Call>) -
         }),
         login: vec![("api-key", person.api_key)],
         calls: vec![
-            (Stage::Login, Ok(vec![call(ENVIRONMENTS, LISTS)])),
+            (Stage::Login, Ok(vec![call(ENVIRONMENTS, READS)])),
             (Stage::Issue, Ok(issue)),
             (Stage::Prove, Ok(prove)),
             (Stage::Revoke, Err(ONLY_READ)),

@@ -37,6 +37,21 @@ fn at_post(fault: wire::Fault) -> impl FnOnce(&Rig) -> RuleHandle {
     }
 }
 
+/// The operator dies in the call that is held, and comes back.
+async fn dies(rig: &mut Rig, held: &RuleHandle) {
+    rig.keystone.stage.kill();
+    held.remove();
+    rig.keystone.stage.start().await;
+}
+
+/// It dies in a call that comes after the pair was made.
+async fn dies_when_it_is_made(mut rig: Rig, held: RuleHandle) {
+    held.hit(SOON).await.unwrap();
+    assert_eq!(alive(&rig).await.len(), 1, "it is done");
+    dies(&mut rig, &held).await;
+    one_is_published(rig).await;
+}
+
 /// One pair was made in all, and it is alive and published, to `other` as well.
 async fn one_is_published(rig: Rig) {
     rig.stage().ready("it").await;
@@ -53,9 +68,7 @@ async fn one_is_published(rig: Rig) {
 async fn who_dies_before_the_call_has_made_nothing_and_one_is_asked_for() {
     let (mut rig, held) = asking("soda-killed-early", at_post(wire::Fault::HoldBefore)).await;
     held.hit(SOON).await.unwrap();
-    rig.keystone.stage.kill();
-    held.remove();
-    rig.keystone.stage.start().await;
+    dies(&mut rig, &held).await;
     rig.stage().ready("it").await;
     let calls = rig.wire.calls_where(|call| call.method == "POST");
     let forwarded: Vec<_> = calls.iter().map(|call| call.forwarded).collect();
@@ -65,13 +78,8 @@ async fn who_dies_before_the_call_has_made_nothing_and_one_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_after_the_call_was_done_has_made_the_one_that_is_found() {
-    let (mut rig, held) = asking("soda-killed-late", at_post(wire::Fault::HoldAfter)).await;
-    held.hit(SOON).await.unwrap();
-    assert_eq!(alive(&rig).await.len(), 1, "it is done");
-    rig.keystone.stage.kill();
-    held.remove();
-    rig.keystone.stage.start().await;
-    one_is_published(rig).await;
+    let (rig, held) = asking("soda-killed-late", at_post(wire::Fault::HoldAfter)).await;
+    dies_when_it_is_made(rig, held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,13 +90,8 @@ async fn who_dies_with_the_answer_has_published_nothing_and_it_is_found() {
             .wire
             .rule(creates, wire::Fault::HoldBefore, Some(1))
     };
-    let (mut rig, held) = asking("soda-killed-told", secret).await;
-    held.hit(SOON).await.unwrap();
-    assert_eq!(alive(&rig).await.len(), 1, "it is done");
-    rig.keystone.stage.kill();
-    held.remove();
-    rig.keystone.stage.start().await;
-    one_is_published(rig).await;
+    let (rig, held) = asking("soda-killed-told", secret).await;
+    dies_when_it_is_made(rig, held).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
