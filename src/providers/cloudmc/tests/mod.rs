@@ -3,6 +3,7 @@
 
 mod answers;
 mod comparisons;
+mod failures;
 mod forms;
 mod grants;
 mod lookups;
