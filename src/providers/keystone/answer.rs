@@ -1,6 +1,7 @@
 //! What Keystone's answers say beside their status. Nothing of their text is ever shown: it is
 //! compared with what Keystone is known to say.
 
+use reqwest::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -44,13 +45,20 @@ pub fn unexpected(what: &str) -> Failure {
     failed(Reason::UnexpectedAnswer, format!("{NAME} {what}"))
 }
 
-/// An answer that would say that a token is none, if it were Keystone's. What stands before it (a gateway that is
-/// being reloaded, a filter) knows nothing of tokens.
-pub fn not_keystone(answer: &Answer) -> Failure {
-    unexpected(&format!(
-        "is not what answers with HTTP {} to a question about a token; look at the endpoint, and at what stands between",
-        answer.status.as_u16()
-    ))
+/// Keystone says that a token is none. What stands before it (a gateway that is being reloaded, a filter) knows
+/// nothing of tokens.
+///
+/// # Errors
+/// `UnexpectedAnswer` where something else says so; those of any other answer.
+pub fn no_token(answer: &Answer) -> Result<(), Failure> {
+    match answer.status {
+        StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND if words(answer).is_some() => Ok(()),
+        StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Err(unexpected(&format!(
+            "is not what answers with HTTP {} to a question about a token; look at the endpoint, and at what stands between",
+            answer.status.as_u16()
+        ))),
+        _ => Err(failure(answer)),
+    }
 }
 
 /// What the refusal of a new credential means. `needs` says what a login with an application credential

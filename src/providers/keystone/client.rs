@@ -396,13 +396,7 @@ impl Client {
         let answer = self.validate(turns, &session.token).await?;
         match answer.status {
             StatusCode::OK => Session::about(&answer).map(|_| true),
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => {
-                match super::answer::words(&answer) {
-                    Some(_) => Ok(false),
-                    None => Err(super::answer::not_keystone(&answer)),
-                }
-            }
-            _ => Err(super::answer::failure(&answer)),
+            _ => super::answer::no_token(&answer).map(|()| false),
         }
     }
 

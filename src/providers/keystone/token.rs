@@ -5,8 +5,7 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Client,
-    answer::{self, not_keystone},
+    Client, answer,
     config::Ask,
     names::Named,
     permit::{self, Bearer},
@@ -108,12 +107,7 @@ impl Client {
                     Proof::Refused
                 })
             }
-            // Both only where Keystone itself says so, and not something before it.
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => match answer::words(&answer) {
-                Some(_) => Ok(Proof::Refused),
-                None => Err(not_keystone(&answer)),
-            },
-            _ => Err(answer::failure(&answer)),
+            _ => answer::no_token(&answer).map(|()| Proof::Refused),
         }
     }
 
@@ -129,11 +123,8 @@ impl Client {
         let answer = self.revoke_token(turns, &published(data)?).await?;
         match answer.status {
             StatusCode::NO_CONTENT => Ok(()),
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => match answer::words(&answer) {
-                Some(_) => Ok(()),
-                None => Err(not_keystone(&answer)),
-            },
-            _ => Err(answer::failure(&answer)),
+            // It is over by now.
+            _ => answer::no_token(&answer),
         }
     }
 }
