@@ -186,6 +186,10 @@ pub struct CredentialRequestStatus {
     /// The last attempt to revoke a credential, when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_failure: Option<FailureRecord>,
+    /// The last read or write of the Secret, or write of the finalizer, that the API server refused,
+    /// or whose result it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_failure: Option<FailureRecord>,
 }
 
 /// One credential of a request.

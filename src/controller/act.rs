@@ -9,7 +9,7 @@ use super::{
     memory::{Came, Purpose},
     observe::Pass,
     record,
-    write::{publish, repair},
+    write::{publish, repair, try_write},
 };
 use crate::{
     clock,
@@ -31,13 +31,14 @@ pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
         return Err(PassError::NotLeading);
     }
     match step {
-        Step::Look => pass.look().await?,
+        Step::Look => drop(pass.look().await),
         Step::AddFinalizer => finalizer::add(pass).await?,
         Step::HoldProvider => hold_provider(pass),
         Step::Issue(serial, urgency) => issue(pass, serial, urgency).await,
         Step::Announce(urgency) => announce(pass, urgency).await?,
         Step::Regenerate(serial, urgency) => regenerate(pass, serial, urgency).await,
         Step::Verify(urgency) => verify(pass, urgency).await,
+        Step::TryWrite => try_write(pass).await?,
         Step::Publish => publish(pass).await?,
         Step::Repair => repair(pass).await?,
         Step::Discard => discard(pass),
@@ -74,7 +75,8 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     if !permitted(pass, urgency) {
         return;
     }
-    let damaged = matches!(pass.seen.published(), Some(published) if published.damage != Damage::None)
+    let damaged = matches!(pass.seen.published(), Some(published)
+        if matches!(published.damage, Damage::Repairable | Damage::Lost))
         || (matches!(pass.seen.target, Target::Absent) && pass.seen.recorded.serial() > 0);
     if damaged {
         let now = clock::now();
@@ -201,7 +203,7 @@ async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
     };
     let (Some(known), Some(secret)) = (&pass.known, &pass.secret) else {
         // It was written in this pass, and not read.
-        pass.look().await?;
+        pass.look().await;
         return Ok(());
     };
     let serial = known.credential.serial;

@@ -1,5 +1,6 @@
 //! Why a pass ends early. What a provider does wrong is not among it: that is observed.
 
+use super::refused::is_by_admission;
 use crate::{api::Reason, plan::Failure, providers::http::failed};
 
 /// Why a pass cannot go on.
@@ -22,8 +23,12 @@ pub enum PassError {
 impl From<kube::Error> for PassError {
     fn from(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if status.code == 409 => PassError::Conflict,
-            kube::Error::Api(status) if status.code == 403 && is_terminating(status) => {
+            kube::Error::Api(status) if status.code == 409 && !is_by_admission(status) => {
+                PassError::Conflict
+            }
+            kube::Error::Api(status)
+                if status.code == 403 && is_terminating(status) && !is_by_admission(status) =>
+            {
                 PassError::NamespaceTerminating
             }
             _ => PassError::Api(error),

@@ -96,6 +96,7 @@ pub(super) fn recorded(request: &CredentialRequest) -> Recorded {
         used_rotations: status.used_rotations,
         failure: status.failure,
         revocation_failure: status.revocation_failure,
+        write_failure: status.write_failure,
     }
 }
 

@@ -4,9 +4,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{error::PassError, observe::Pass, record};
+use super::{error::PassError, observe::Pass, record, refused};
 use crate::{
-    api::{self, CredentialRequest, REVOKE_FINALIZER, reference::ProviderKind},
+    api::{self, CredentialRequest, REVOKE_FINALIZER, Reason, reference::ProviderKind},
     plan::{
         ledger,
         report::{Note, shortened},
@@ -20,9 +20,13 @@ use crate::{
 pub(super) async fn add(pass: &mut Pass) -> Result<(), PassError> {
     let mut finalizers = pass.request.finalizers().to_vec();
     finalizers.push(REVOKE_FINALIZER.to_owned());
-    let written = patch(pass, finalizers).await?;
+    let written = match patch(pass, finalizers).await {
+        Ok(written) => written,
+        Err(error) => return refused(pass, error),
+    };
     if written {
         pass.seen.request.finalizer = true;
+        pass.seen.finalizer_written();
         Ok(())
     } else {
         // It is gone; nothing has been issued.
@@ -43,11 +47,25 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
         .cloned()
         .collect();
     let left = left(pass, given_up);
-    patch(pass, finalizers).await?;
+    if let Err(error) = patch(pass, finalizers).await {
+        return refused(pass, error);
+    }
     pass.seen.request.finalizer = false;
     if !left.is_empty() {
         tell(pass, &left);
     }
+    Ok(())
+}
+
+/// Notes that the API server refused the finalizer. A conflict ends the pass: the watch shows the
+/// newer request.
+fn refused(pass: &mut Pass, error: PassError) -> Result<(), PassError> {
+    let PassError::Api(error) = error else {
+        return Err(error);
+    };
+    let object = "the finalizer of the request";
+    let failure = refused::failure(Reason::FinalizerRefused, "write", object, &error, |_| false);
+    pass.fail_to_write(failure);
     Ok(())
 }
 
@@ -116,7 +134,9 @@ async fn patch(pass: &mut Pass, finalizers: Vec<String>) -> Result<bool, PassErr
         "resourceVersion": pass.request.metadata.resource_version,
         "finalizers": finalizers,
     }});
-    let written = record::patch_metadata(&api, &pass.key.name, &body).await?;
+    let written = record::patch_metadata(&api, &pass.key.name, &body)
+        .await
+        .map_err(PassError::from)?;
     let Some(written) = written else {
         return Ok(false);
     };

@@ -81,6 +81,8 @@ pub struct Failures {
     pub issue: Option<FailureRecord>,
     /// To revoke.
     pub revoke: Option<FailureRecord>,
+    /// To read or write the Secret, or to write the finalizer.
+    pub write: Option<FailureRecord>,
 }
 
 /// What the watch told about a Secret.

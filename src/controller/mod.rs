@@ -22,6 +22,7 @@ pub mod provider_pass;
 pub mod reach;
 pub mod reconcile;
 pub mod record;
+mod refused;
 pub mod run;
 pub mod watch;
 mod write;

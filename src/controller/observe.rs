@@ -16,9 +16,10 @@ use super::{
     key::{ProviderKey, RequestKey},
     link::{Link, newer},
     memory::{CallState, Failures, Remembered},
+    refused,
 };
 use crate::{
-    api::{CredentialRequest, request::DeletionPolicy, validate},
+    api::{CredentialRequest, Reason, request::DeletionPolicy, validate},
     clock,
     plan::{Damage, Done, Observed, Probe, Recorded, Target},
     providers::{Ask, Connection, Kind, Permission},
@@ -182,6 +183,7 @@ impl Pass {
             if let Some(failures) = remembered.failures.clone() {
                 self.seen.recorded.failure = failures.issue;
                 self.seen.recorded.revocation_failure = failures.revoke;
+                self.seen.recorded.write_failure = failures.write;
             }
             self.seen.taken.clone_from(&remembered.taken);
             self.seen.stuck.clone_from(&remembered.stuck);
@@ -224,29 +226,40 @@ impl Pass {
         });
     }
 
-    /// Looks at the Secret.
-    ///
-    /// # Errors
-    /// Those of the API server.
-    pub async fn look(&mut self) -> Result<(), kube::Error> {
+    /// Reads the Secret. Says whether the API server let it be read; a refusal is noted.
+    pub async fn look(&mut self) -> bool {
         let api: Api<Secret> = Api::namespaced(self.context.client.clone(), &self.key.namespace);
-        let found = api.get_opt(&self.owner.secret_name).await?;
-        self.looked(found);
-        Ok(())
+        match api.get_opt(&self.owner.secret_name).await {
+            Ok(found) => {
+                self.looked(found);
+                self.seen.read_succeeded();
+                true
+            }
+            Err(error) => {
+                let object = format!("Secret {}", self.owner.secret_name);
+                let reason = Reason::SecretUnreadable;
+                self.fail_to_write(refused::failure(reason, "read", &object, &error, |_| true));
+                false
+            }
+        }
+    }
+
+    /// The resource version of the Secret as it was last read or written; absent where there is
+    /// none.
+    pub fn secret_version(&self) -> Option<String> {
+        let read = self.secret.as_ref().and_then(ResourceExt::resource_version);
+        read.or_else(|| Some(self.known.as_ref()?.resource_version.clone()))
     }
 
     /// Looks whether the Secret is marked immutable, after a write to it was refused: as long as
     /// nothing has to be written, nobody minds.
-    ///
-    /// # Errors
-    /// Those of the API server.
-    pub async fn find_immutable(&mut self) -> Result<bool, kube::Error> {
-        self.look().await?;
+    pub async fn find_immutable(&mut self) -> bool {
+        self.look().await;
         let marked = self.secret.as_ref().and_then(|secret| secret.immutable) == Some(true);
         if let (true, Target::Ours(published)) = (marked, &self.seen.target) {
             self.seen.target = Target::Immutable(published.clone());
         }
-        Ok(marked)
+        marked
     }
 
     /// Takes in what a look at the Secret has found.
@@ -293,6 +306,13 @@ impl Pass {
         });
     }
 
+    /// Notes a read or a write that the API server refused, or whose result it changed.
+    pub fn fail_to_write(&mut self, failure: crate::plan::Failure) {
+        tracing::warn!(request = %self.key, reason = %failure.reason, failure = %failure.message, "the API server refused or changed a read or write");
+        self.context.metrics.failure(failure.reason);
+        self.seen.fail_to_write(failure, crate::clock::now());
+    }
+
     /// Notes a failed attempt.
     pub fn fail(&mut self, failure: crate::plan::Failure) {
         let now = crate::clock::now();
@@ -306,6 +326,7 @@ fn failures(recorded: &Recorded) -> Failures {
     Failures {
         issue: recorded.failure.clone(),
         revoke: recorded.revocation_failure.clone(),
+        write: recorded.write_failure.clone(),
     }
 }
 

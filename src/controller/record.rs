@@ -50,12 +50,26 @@ pub async fn record(pass: &mut Pass, decision: &Decision, now: Timestamp) -> Res
         .clone_from(&report.status.failure);
     let revoke = &report.status.revocation_failure;
     pass.seen.recorded.revocation_failure.clone_from(revoke);
+    pass.seen
+        .recorded
+        .write_failure
+        .clone_from(&report.status.write_failure);
     pass.remember();
     if report.status != old {
         if !pass.context.leadership.may_act() {
             return Err(PassError::NotLeading);
         }
-        write(&pass.context, &pass.key, &pass.request, &report.status).await?;
+        let written = write(&pass.context, &pass.key, &pass.request, &report.status).await;
+        if let Err(error) = written {
+            // Nothing says that the API server refuses this Secret where it refuses the status as
+            // well, so the Secret is tried again when the API server is there.
+            pass.context.memory.with(&pass.key, |remembered| {
+                if let Some(failures) = &mut remembered.failures {
+                    failures.write.clone_from(&old.write_failure);
+                }
+            });
+            return Err(error);
+        }
     }
     // What is settled and written down need not be remembered.
     let alive: Vec<u64> = report

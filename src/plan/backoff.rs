@@ -61,7 +61,10 @@ pub fn class(reason: Reason) -> Class {
         | Reason::DestroysMore
         | Reason::InternalError
         | Reason::SecretRefused
+        | Reason::SecretUnreadable
+        | Reason::FinalizerRefused
         | Reason::Expired
+        | Reason::TargetAltered
         | Reason::TargetContested => Class::Transient,
         // These say that things are well; as a failure they would be a defect.
         Reason::Synced
@@ -112,6 +115,15 @@ pub fn next_try(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Opt
     // A time in the future is no time of an attempt: a clock was set back, or somebody wrote it.
     let last = failure.last_attempt_time.min(now);
     Some(last.checked_add(delay).unwrap_or(now))
+}
+
+/// When a read or a write that the API server refused is tried again. However near the expiry is, no
+/// object is written more than once a second.
+pub fn next_write(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Timestamp {
+    let expires_at = seen.published().and_then(|published| published.expires_at);
+    let delay = delay(failure, seen.request.spread, expires_at).unwrap_or(LONGEST);
+    let last = failure.last_attempt_time.min(now);
+    last.checked_add(delay.max(FIRST)).unwrap_or(now)
 }
 
 /// When a revocation that failed is tried again; never by itself when absent.

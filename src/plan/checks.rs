@@ -108,11 +108,15 @@ fn damaged(seen: &Observed, now: Timestamp) -> Option<Finding> {
     let published = seen.published()?;
     match published.damage {
         Damage::None => None,
-        Damage::Repairable if !schedule::is_expired(published.expires_at, now) => Some(Finding {
-            reason: Why::Damaged,
-            remedy: Remedy::Repair,
-        }),
-        Damage::Repairable | Damage::Lost => replace(Why::Damaged),
+        Damage::Metadata | Damage::Repairable
+            if !schedule::is_expired(published.expires_at, now) =>
+        {
+            Some(Finding {
+                reason: Why::Damaged,
+                remedy: Remedy::Repair,
+            })
+        }
+        Damage::Metadata | Damage::Repairable | Damage::Lost => replace(Why::Damaged),
     }
 }
 

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, is_usable,
-    ledger, obstacle, retire,
+    Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, checks,
+    is_usable, ledger, obstacle, retire, writes,
 };
 use crate::api::{Reason, condition, request::CredentialRequestStatus};
 
@@ -21,6 +21,7 @@ pub(super) fn conditions(
         return while_going(seen, revocation.as_ref(), old, now);
     }
     let obstacle = obstacle(seen, decision);
+    let revocation = revocation.or_else(|| unrevoked_leak(seen, obstacle.as_ref(), now));
     let ready = ready(seen, decision, obstacle.as_ref(), old, now);
     let works = ready.0;
     let stopped =
@@ -84,6 +85,23 @@ fn stated(
             condition(&old.conditions, type_, verdict, generation, now)
         })
         .collect()
+}
+
+/// Why the published credential still works although `revoke-retiring` asks for its end.
+fn unrevoked_leak(
+    seen: &Observed,
+    obstacle: Option<&(Reason, String)>,
+    now: Timestamp,
+) -> Option<(Reason, String)> {
+    checks::leaked(seen, now)?;
+    let (reason, why) = obstacle?;
+    let serial = seen.published()?.serial;
+    let message = format!(
+        "the published credential with serial {serial} is still alive, although the annotation \
+         credential-operator.dev/revoke-retiring asks for its end: it is revoked when its successor is published, \
+         and that waits for this: {why}"
+    );
+    Some((*reason, message))
 }
 
 fn revocation_failing(obstacle: Option<&(Reason, String)>) -> (&'static str, Verdict) {
@@ -153,7 +171,7 @@ fn while_going(
 
 fn is_intact(seen: &Observed) -> bool {
     seen.published()
-        .is_some_and(|published| published.damage == Damage::None)
+        .is_some_and(|published| matches!(published.damage, Damage::None | Damage::Metadata))
 }
 
 type Verdict = (bool, Reason, String);
@@ -180,6 +198,9 @@ fn ready(
         && let Some((Reason::NotAllowed, message)) = obstacle
     {
         return (false, Reason::NotAllowed, message.clone());
+    }
+    if let Some(verdict) = while_unreadable(seen, old, now) {
+        return verdict;
     }
     let Some(published) = seen.published() else {
         return match obstacle {
@@ -222,6 +243,10 @@ fn ready(
         } else {
             life
         };
+        let life = match &published.deviation {
+            Some(deviation) => format!("{life}; {deviation}"),
+            None => life,
+        };
         return if published.unverified {
             (
                 true,
@@ -250,7 +275,11 @@ fn ready(
             format!("the provider does not know the credential in the Secret any more; {why}"),
         );
     }
-    if published.damage == Damage::Lost || ledger::is_rolled_back(seen) {
+    if let Some((reason, message)) = writes::contest(seen) {
+        return (false, reason, message);
+    }
+    if matches!(published.damage, Damage::Repairable | Damage::Lost) || ledger::is_rolled_back(seen)
+    {
         let reason = obstacle.map_or(Reason::Progressing, |(reason, _)| *reason);
         (
             false,
@@ -266,18 +295,34 @@ fn ready(
     }
 }
 
-/// A suspended request is not looked at: it stays as ready as it was, until its credential expires.
-fn while_suspended(refusal: &Refusal, old: &CredentialRequestStatus, now: Timestamp) -> Verdict {
+/// A Secret that could be read a moment ago and cannot be now stays as ready as it was, until its
+/// credential expires or several attempts have failed.
+fn while_unreadable(
+    seen: &Observed,
+    old: &CredentialRequestStatus,
+    now: Timestamp,
+) -> Option<Verdict> {
+    (seen.published().is_none() && writes::is_briefly_unreadable(seen)).then_some(())?;
+    let was = was_ready(old, now)?;
+    let reason = Reason::ALL
+        .iter()
+        .find(|reason| reason.as_str() == was.reason)?;
+    Some((true, *reason, was.message.clone()))
+}
+
+/// The old condition `Ready`, where it says yes and the credential has not expired since.
+fn was_ready(old: &CredentialRequestStatus, now: Timestamp) -> Option<&Condition> {
     let was = old
         .conditions
         .iter()
-        .find(|condition| condition.type_ == condition::READY);
-    match was {
-        Some(was) if was.status == "True" && old.expires_at.is_none_or(|at| at > now) => {
-            (true, Reason::Suspended, refusal.message.clone())
-        }
-        _ => (false, Reason::Suspended, refusal.message.clone()),
-    }
+        .find(|condition| condition.type_ == condition::READY)?;
+    (was.status == "True" && old.expires_at.is_none_or(|at| at > now)).then_some(was)
+}
+
+/// A suspended request is not looked at: it stays as ready as it was, until its credential expires.
+fn while_suspended(refusal: &Refusal, old: &CredentialRequestStatus, now: Timestamp) -> Verdict {
+    let was_ready = was_ready(old, now).is_some();
+    (was_ready, Reason::Suspended, refusal.message.clone())
 }
 
 fn rounded(life: SignedDuration) -> SignedDuration {

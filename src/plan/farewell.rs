@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     Access, Damage, Decision, Observed, Revocation, Step, Target, Urgency, WaitReason, ledger,
-    retire,
+    retire, writes,
 };
 
 /// How many names after the last known one are looked at while each of them is taken.
@@ -23,17 +23,23 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
         return Decision::wait(None, None, WaitReason::Call);
     }
     if matches!(seen.target, Target::Unknown) {
-        // What is published may be newer than what the status says.
-        return Decision::Do(Step::Look);
+        // The Secret may hold a newer credential than the status knows. One that stays must not be
+        // revoked, so a Secret that cannot be read is waited for; all others are found by name.
+        match writes::look_blocked(seen, now) {
+            None => return Decision::Do(Step::Look),
+            Some(wait) if seen.request.retain => return wait,
+            Some(_) => {}
+        }
     }
     if let (true, Target::Ours(published)) = (seen.request.retain, &seen.target)
-        && published.damage == Damage::Repairable
+        && matches!(published.damage, Damage::Metadata | Damage::Repairable)
     {
-        // It still has an owner reference, which would take it along.
-        return Decision::Do(Step::Repair);
+        // The Secret still has an owner reference, so it would go with the request.
+        return writes::repair_blocked(seen, now).unwrap_or(Decision::Do(Step::Repair));
     }
     let Some(serial) = unsettled(seen, now) else {
-        return Decision::Do(Step::RemoveFinalizer { given_up: false });
+        return writes::finalizer_blocked(seen, now)
+            .unwrap_or(Decision::Do(Step::RemoveFinalizer { given_up: false }));
     };
     match retire::steps(seen, serial, Urgency::New, now) {
         Decision::Wait(wait) if wait.reason == WaitReason::Revocation => {

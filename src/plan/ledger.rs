@@ -92,8 +92,9 @@ fn revoke_after(seen: &Observed, record: &CredentialRecord, now: Timestamp) -> T
         now.checked_add(overlap).unwrap_or(now)
     };
     let after = match record.revoke_after {
-        // After a leak none of the older ones is kept, whatever was said before.
-        _ if is_leak_unacknowledged(seen) => now,
+        // After a leak none of the older ones is kept, whatever was said before. They do not wait
+        // for a successor of the published one, which may not come.
+        _ if is_leak_unacknowledged(seen) || super::checks::leaked(seen, now).is_some() => now,
         Some(at) => at,
         None => overlap(),
     };

@@ -17,6 +17,7 @@ pub mod regeneration;
 pub mod report;
 pub mod retire;
 pub mod schedule;
+mod writes;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,8 @@ pub enum Step {
     Regenerate(u64, Urgency),
     /// Prove at the provider that the credential in hand works.
     Verify(Urgency),
+    /// Ask the API server whether it would accept a write of the Secret, without writing.
+    TryWrite,
     /// Put the credential in hand into the Secret.
     Publish,
     /// Write the operator's part of the Secret again, from what is still good in it.
@@ -129,6 +132,8 @@ pub enum WaitReason {
     Overlap,
     /// A credential cannot be revoked at the moment.
     Revocation,
+    /// The API server refused a read or a write, which is due again later.
+    Write,
 }
 
 impl Decision {
@@ -171,18 +176,23 @@ fn next_for_the_secret(seen: &Observed, now: Timestamp) -> Decision {
         return Decision::Stop(refusal);
     }
     if matches!(seen.target, Target::Unknown) {
-        return Decision::Do(Step::Look);
+        return writes::look(seen, now);
     }
     if let Some(refusal) = refusal::of_target(&seen.target) {
         return Decision::Stop(refusal);
     }
-    let finding = checks::first_finding(seen, now);
-    if let Some(finding) = finding
+    let mut finding = checks::first_finding(seen, now);
+    let mut repair = None;
+    if let Some(damaged) = finding
         .as_ref()
         .filter(|finding| finding.remedy == Remedy::Repair)
     {
         // Needs no provider, so nothing that is under way there keeps it waiting.
-        return remedy(seen, finding, now);
+        match remedy(seen, damaged, now) {
+            Decision::Do(step) => return Decision::Do(step),
+            wait => repair = Some(wait),
+        }
+        finding = writes::beside_repair(seen, now);
     }
     if seen.call_under_way {
         return Decision::wait(None, None, WaitReason::Call);
@@ -190,9 +200,26 @@ fn next_for_the_secret(seen: &Observed, now: Timestamp) -> Decision {
     if let Some(in_hand) = &seen.in_hand {
         return after_issue(seen, in_hand, finding.as_ref(), now);
     }
-    match finding {
-        None => rest(seen, now),
-        Some(finding) => remedy(seen, &finding, now),
+    match (finding, repair) {
+        (Some(finding), _) => remedy(seen, &finding, now),
+        (None, Some(wait)) => sooner(wait, rest(seen, now)),
+        (None, None) => rest(seen, now),
+    }
+}
+
+/// A wait that ends when one of two is over, and says what the first one says.
+fn sooner(wait: Decision, other: Decision) -> Decision {
+    match (wait, other) {
+        (Decision::Wait(mut wait), Decision::Wait(other)) => {
+            if let Some(until) = other
+                .until
+                .filter(|at| wait.until.is_none_or(|is| *at < is))
+            {
+                (wait.until, wait.next) = (Some(until), other.next);
+            }
+            Decision::Wait(wait)
+        }
+        (wait, _) => wait,
     }
 }
 
@@ -204,10 +231,13 @@ fn after_issue(
     now: Timestamp,
 ) -> Decision {
     // Another run has published already what this one was issued for.
+    // One that was issued before a leak was told is no successor after it.
     let superseded = finding.is_none_or(|finding| finding.remedy != Remedy::Replace)
+        || finding.is_some_and(|finding| finding.reason == checks::Why::Leaked)
+            && in_hand.credential.leak != seen.request.revoke_retiring
         || seen
             .published()
-            .is_some_and(|published| published.serial >= in_hand.credential.serial);
+            .is_some_and(|published| is_at_least(published, &in_hand.credential));
     if superseded || schedule::is_expired(in_hand.credential.expires_at, now) {
         return Decision::Do(Step::Discard);
     }
@@ -217,10 +247,17 @@ fn after_issue(
             None => Decision::Do(Step::Verify(urgency(seen, now))),
         },
         Proof::Given | Proof::Impossible => {
-            write_refused(seen, now).unwrap_or(Decision::Do(Step::Publish))
+            writes::blocked(seen, now).unwrap_or(Decision::Do(Step::Publish))
         }
         Proof::Refused => Decision::Do(Step::Discard),
     }
+}
+
+/// Whether the Secret holds this credential already, or a later one. One that the cluster changed
+/// while it was written is published once more.
+fn is_at_least(published: &Published, credential: &Credential) -> bool {
+    let changed = published.serial == credential.serial && published.damage == Damage::Lost;
+    published.serial >= credential.serial && !changed
 }
 
 /// Nothing has to be done now: when does something have to be done again?
@@ -304,11 +341,14 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
                 let next = Some(NextAction::Retry);
                 return Decision::wait(Some(until), next, WaitReason::Contested);
             }
-            write_refused(seen, now).unwrap_or(Decision::Do(Step::Repair))
+            writes::repair_blocked(seen, now).unwrap_or(Decision::Do(Step::Repair))
         }
         Remedy::Replace => {
             if let Some(refusal) = refusal::of_gate(seen) {
                 return Decision::Stop(refusal);
+            }
+            if let Some(wait) = writes::blocked(seen, now) {
+                return wait;
             }
             if let Some(decision) = hindrance(seen, now) {
                 return decision;
@@ -321,28 +361,38 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
             if let Some(decision) = retire::crowded(seen, finding.reason, now) {
                 return decision;
             }
-            before_first_issue(seen).unwrap_or(Decision::Do(Step::Issue(
-                seen.next_serial(),
-                urgency(seen, now),
-            )))
+            writes::try_first(seen)
+                .or_else(|| before_first_issue(seen))
+                .unwrap_or(Decision::Do(Step::Issue(
+                    seen.next_serial(),
+                    urgency(seen, now),
+                )))
         }
         Remedy::Regenerate => {
             if let Some(refusal) = refusal::of_gate(seen) {
                 return Decision::Stop(refusal);
             }
+            if let Some(wait) = writes::blocked(seen, now) {
+                return wait;
+            }
             if let Some(decision) = hindrance(seen, now) {
                 return decision;
             }
-            Decision::Do(match regeneration::stage(seen) {
+            if !seen.looked {
                 // What is published may stand for it already.
-                _ if !seen.looked => Step::Look,
+                return writes::look(seen, now);
+            }
+            if let Some(dry_run) = writes::try_first(seen) {
+                return dry_run;
+            }
+            Decision::Do(match regeneration::stage(seen) {
                 regeneration::Stage::New => Step::Announce(urgency(seen, now)),
                 _ => Step::Regenerate(seen.next_serial(), urgency(seen, now)),
             })
         }
         Remedy::Prove => {
             match hindrance(seen, now) {
-                None if !seen.looked => Decision::Do(Step::Look),
+                None if !seen.looked => writes::look(seen, now),
                 None => Decision::Do(Step::Prove(urgency(seen, now))),
                 Some(Decision::Wait(wait)) if wait.reason == WaitReason::Budget => {
                     Decision::Wait(wait)
@@ -395,14 +445,6 @@ fn hindrance(seen: &Observed, now: Timestamp) -> Option<Decision> {
     None
 }
 
-/// What keeps the operator from writing the Secret right now: the API server refused it a moment
-/// ago. What the provider did wrong is no reason not to write.
-fn write_refused(seen: &Observed, now: Timestamp) -> Option<Decision> {
-    let failure = seen.failure_that_counts()?;
-    (failure.reason == Reason::SecretRefused).then_some(())?;
-    back_off(failure, seen, now)
-}
-
 /// The wait after a failed attempt, as long as it lasts.
 fn back_off(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<Decision> {
     match backoff::next_try(failure, seen, now) {
@@ -434,7 +476,8 @@ fn urgency(seen: &Observed, now: Timestamp) -> Urgency {
 /// to be done.
 pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
     seen.published().is_some_and(|published| {
-        published.damage != Damage::Lost
+        !matches!(published.damage, Damage::Repairable | Damage::Lost)
+            && !writes::is_contested(seen)
             && !schedule::is_expired(published.expires_at, now)
             && seen.probe.refused != Some(published.serial)
             && !ledger::is_settled(seen, published.serial)
@@ -448,6 +491,10 @@ pub fn is_usable(seen: &Observed, now: Timestamp) -> bool {
 pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, String)> {
     match decision {
         Decision::Stop(refusal) => Some((refusal.reason, refusal.message.clone())),
+        Decision::Wait(Wait {
+            reason: WaitReason::Write,
+            ..
+        }) => writes::obstacle(seen),
         Decision::Wait(Wait {
             reason: WaitReason::Retry | WaitReason::Call,
             ..

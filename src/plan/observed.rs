@@ -73,6 +73,10 @@ pub struct Done {
     pub repaired: bool,
     /// The published credential was asked about, and there was an answer or nothing to be said.
     pub proven: bool,
+    /// The API server accepted a dry run of a write of the Secret.
+    pub write_accepted: bool,
+    /// A write met another Secret than was seen.
+    pub conflict: bool,
 }
 
 /// What a request says, checked.
@@ -277,6 +281,8 @@ pub struct Published {
     pub id: Option<String>,
     /// Whom it belongs to at the provider.
     pub owner: Option<String>,
+    /// The parts of the Secret that no write can put right, such as its type, in words.
+    pub deviation: Option<String>,
     /// What somebody did to it.
     pub damage: Damage,
 }
@@ -286,7 +292,10 @@ pub struct Published {
 pub enum Damage {
     /// Nothing.
     None,
-    /// The credential itself is whole, something around it is not.
+    /// The data is whole; labels, annotations, owners, or what the provider adds to the data now, are
+    /// others than they should be.
+    Metadata,
+    /// The credential itself is whole, and other keys of the data are not.
     Repairable,
     /// The credential is gone.
     Lost,
@@ -315,6 +324,8 @@ pub struct Recorded {
     pub failure: Option<FailureRecord>,
     /// The last attempt to revoke, when it failed.
     pub revocation_failure: Option<FailureRecord>,
+    /// The last read or write that the API server refused.
+    pub write_failure: Option<FailureRecord>,
 }
 
 impl Recorded {

@@ -67,7 +67,12 @@ impl Observed {
     }
 }
 
-fn record(failure: Failure, attempts: u32, inputs: String, now: Timestamp) -> FailureRecord {
+pub(super) fn record(
+    failure: Failure,
+    attempts: u32,
+    inputs: String,
+    now: Timestamp,
+) -> FailureRecord {
     FailureRecord {
         reason: failure.reason,
         attempts,

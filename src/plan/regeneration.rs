@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Decision, Observed, Step, Target, write_refused};
+use super::{Decision, Observed, Step, Target, writes};
 use crate::api::{Reason, request::RegenerationRecord};
 
 /// How long the key is read again and again after a call that nobody knows the outcome of: a provider that
@@ -111,9 +111,9 @@ pub(super) fn only_copy(seen: &Observed, now: Timestamp) -> Option<Decision> {
     let regenerated = seen.in_hand.as_ref().is_some_and(|it| it.regenerated);
     (regenerated && !seen.call_under_way).then_some(())?;
     match &seen.target {
-        Target::Unknown | Target::Unseen => Some(Decision::Do(Step::Look)),
+        Target::Unknown | Target::Unseen => Some(writes::look(seen, now)),
         Target::Ours(_) | Target::Absent => {
-            Some(write_refused(seen, now).unwrap_or(Decision::Do(Step::Publish)))
+            Some(writes::blocked(seen, now).unwrap_or(Decision::Do(Step::Publish)))
         }
         Target::Foreign(_) | Target::Adoptable | Target::Immutable(_) | Target::Terminating => None,
     }

@@ -84,6 +84,13 @@ pub fn report(
         .revocation_failure_that_counts()
         .filter(|_| failing)
         .cloned();
+    status.write_failure = match decision {
+        Decision::Wait(Wait {
+            reason: WaitReason::Rest,
+            ..
+        }) => None,
+        _ => seen.write_failure_that_counts().cloned(),
+    };
     let retry = |failure| backoff::next_try(failure, seen, now);
     (status.next_action, status.next_action_time) = match decision {
         // What it waits for has to do with the failure; the next attempt is what people want to know.
@@ -119,7 +126,11 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
             !wrote && !(new && (long || seen.outage))
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
-        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested | WaitReason::Overlap => false,
+        WaitReason::Rest
+        | WaitReason::Retry
+        | WaitReason::Contested
+        | WaitReason::Overlap
+        | WaitReason::Write => false,
     }
 }
 
@@ -260,6 +271,10 @@ fn action(decision: &Decision) -> &'static str {
             reason: WaitReason::Revocation,
             ..
         }) => "Revoke",
+        Decision::Wait(Wait {
+            reason: WaitReason::Write,
+            ..
+        }) => "Write",
         Decision::Do(Step::Repair) => "Repair",
         _ => "Issue",
     }

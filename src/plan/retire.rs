@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     Access, Decision, Observed, Revocation, Step, Urgency, WaitReason, backoff, checks,
     ledger::{self, Other},
-    refusal, schedule,
+    refusal, schedule, writes,
 };
 use crate::api::{
     Reason,
@@ -52,6 +52,11 @@ pub fn is_queued(seen: &Observed, now: Timestamp) -> bool {
 
 /// Why what is due cannot be revoked, if that is so.
 pub fn obstacle(seen: &Observed, now: Timestamp) -> Option<(Reason, String)> {
+    if seen.request.deleting.is_some()
+        && let Some(obstacle) = writes::obstacle(seen)
+    {
+        return Some(obstacle);
+    }
     let due = |other: &Other| other.revoke_after <= now && may_go(seen, other, now);
     let waits = seen.request.deleting.is_some() || ledger::others(seen, now).iter().any(due);
     waits.then_some(())?;
@@ -104,7 +109,9 @@ fn may_go(seen: &Observed, other: &Other, now: Timestamp) -> bool {
     let stopped = refusal::of_request(seen, now)
         .or_else(|| refusal::of_target(&seen.target))
         .or_else(|| refusal::of_gate(seen));
-    cornered || stopped.is_some() || checks::first_finding(seen, now).is_none()
+    // A leak does not wait for a successor that cannot be published.
+    let leaked = checks::leaked(seen, now).is_some() && writes::blocked(seen, now).is_some();
+    cornered || leaked || stopped.is_some() || writes::beside_repair(seen, now).is_none()
 }
 
 /// The step that a revocation needs next: a look at the Secret, so that what it holds is never
@@ -114,7 +121,7 @@ pub(super) fn steps(seen: &Observed, serial: u64, urgency: Urgency, now: Timesta
         return wait;
     }
     if !seen.looked && seen.request.deleting.is_none() {
-        return Decision::Do(Step::Look);
+        return writes::look(seen, now);
     }
     match seen.revocations.get(&serial) {
         Some(Revocation::Sent) => Decision::Do(Step::Confirm(serial, urgency)),

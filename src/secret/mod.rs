@@ -3,15 +3,17 @@
 //! Pure: nothing in here talks to the API server. Rule of the house: a Secret that is not the
 //! request's own is never written, and of its own only the operator's keys, labels and annotations.
 
+mod compare;
 mod data;
 mod profile;
 mod read;
 mod write;
 
+pub use compare::{Differences, compare};
 pub use data::SecretData;
 pub use profile::{aws_profile, fits_profile, is_of_profile};
 pub use read::{Known, classify, held_id};
-pub use write::{Write, adopt, create, publish, repair};
+pub use write::{Write, adopt, create, placeholder, publish, repair};
 
 use crate::api::annotations;
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use super::{OURS, Owner, SecretData, write};
+use super::{OURS, Owner, SecretData, compare::deviation, write};
 use crate::{
     api::annotations,
     plan::{Credential, Damage, Published, Target},
@@ -27,6 +27,10 @@ pub struct Known {
     pub layout: Option<String>,
     /// Whether the Secret has no owner reference, since it stays when the request goes.
     pub retained: bool,
+    /// Whether the Secret has no owner reference because the operator may not set one.
+    pub unowned: bool,
+    /// The parts of the Secret that no write can put right, in words; absent when there are none.
+    pub deviation: Option<String>,
     /// The operator's keys.
     pub keys: Vec<String>,
     /// The digest of these keys and their values.
@@ -46,6 +50,7 @@ impl Known {
             unverified: self.unverified,
             id: self.credential.id.clone(),
             owner: self.credential.owner.clone(),
+            deviation: self.deviation.clone(),
             damage,
         }
     }
@@ -86,6 +91,8 @@ pub fn classify(
             unverified: false,
             layout: None,
             retained: false,
+            unowned: false,
+            deviation: None,
             keys: Vec::new(),
             content: String::new(),
         };
@@ -96,10 +103,16 @@ pub fn classify(
         );
     };
     known.resource_version = secret.resource_version().unwrap_or_default();
+    known.deviation = deviation(secret, owner, known.unowned);
     let found = SecretData::select(secret.data.as_ref(), known.keys.iter().map(String::as_str));
     let whole = found.digest() == known.content;
     let laid_out = layout.is_none_or(|layout| *layout == known.layout);
-    let owned = is_controlled_by(secret, owner) != owner.retain && known.retained == owner.retain;
+    let controlled = is_controlled_by(secret, owner);
+    let owned = if known.unowned && !owner.retain {
+        !controlled
+    } else {
+        controlled != owner.retain && known.retained == owner.retain
+    };
     let marked = write::annotations_of(owner, &known) == ours(secret) && has_labels(secret, owner);
     if whole && laid_out && owned && marked {
         let target = Target::Ours(known.published(Damage::None));
@@ -117,10 +130,10 @@ pub fn classify(
             .into_iter()
             .find(|data| data.digest() == known.content)
     };
-    let damage = if recovered.is_some() {
-        Damage::Repairable
-    } else {
-        Damage::Lost
+    let damage = match &recovered {
+        Some(_) if whole => Damage::Metadata,
+        Some(_) => Damage::Repairable,
+        None => Damage::Lost,
     };
     (
         written(secret, known.published(damage)),
@@ -153,7 +166,10 @@ fn written(secret: &Secret, published: Published) -> Target {
 /// Whose it is, where it is not simply the request's own.
 fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
     let labelled = secret.labels().get(annotations::REQUEST_UID) == Some(&owner.uid);
-    let ours = labelled && (is_controlled_by(secret, owner) || is_retained(secret));
+    let controlled = is_controlled_by(secret, owner);
+    // A cluster's policy may strip the label while the Secret is written.
+    let ours = (labelled && (controlled || is_retained(secret)))
+        || (controlled && is_of_request(secret, owner));
     if secret.metadata.deletion_timestamp.is_some() {
         return Some(Target::Terminating);
     }
@@ -204,7 +220,18 @@ fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
     ))
 }
 
-fn is_controlled_by(secret: &Secret, owner: &Owner) -> bool {
+/// Whether the operator's annotations say that the Secret was written for this request, and its data
+/// is what was written.
+fn is_of_request(secret: &Secret, owner: &Owner) -> bool {
+    let named = secret.annotations().get(annotations::REQUEST) == Some(&owner.name);
+    let whole = from_annotations(secret).is_some_and(|known| {
+        let keys = known.keys.iter().map(String::as_str);
+        SecretData::select(secret.data.as_ref(), keys).digest() == known.content
+    });
+    named && whole
+}
+
+pub(super) fn is_controlled_by(secret: &Secret, owner: &Owner) -> bool {
     secret
         .owner_references()
         .iter()
@@ -215,7 +242,7 @@ fn is_controlled_by(secret: &Secret, owner: &Owner) -> bool {
 fn is_retained(secret: &Secret) -> bool {
     let said = secret.annotations().get(annotations::RETAINED);
     let mut owners = secret.owner_references().iter();
-    said.is_some_and(|said| said == "true")
+    said.is_some_and(|said| said == "true" || said == write::WITHOUT_OWNER)
         && owners.all(|reference| reference.controller != Some(true))
 }
 
@@ -265,6 +292,8 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
         unverified: get(annotations::UNVERIFIED).is_some_and(|value| value == "true"),
         layout: get(annotations::LAYOUT).cloned(),
         retained: get(annotations::RETAINED).is_some_and(|value| value == "true"),
+        unowned: get(annotations::RETAINED).is_some_and(|value| value == write::WITHOUT_OWNER),
+        deviation: None,
         keys: get(annotations::KEYS)?
             .split(',')
             .map(str::to_owned)

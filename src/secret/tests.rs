@@ -61,6 +61,7 @@ fn written() -> Secret {
         unverified: false,
         layout: None,
         data: &data,
+        unowned: false,
     });
     secret.metadata.uid = Some("secret-1".into());
     secret.metadata.resource_version = Some("10".into());
@@ -127,12 +128,12 @@ fn damage_is_noticed_and_what_is_left_is_used() {
         (
             "an annotation gone",
             changed(|secret| drop(secret.annotations_mut().remove(annotations::PROVIDER))),
-            Damage::Repairable,
+            Damage::Metadata,
         ),
         (
             "a label gone",
             changed(|secret| drop(secret.labels_mut().remove(annotations::MANAGED_BY.0))),
-            Damage::Repairable,
+            Damage::Metadata,
         ),
         (
             "the token changed",
@@ -186,7 +187,7 @@ fn a_login_that_somebody_corrects_is_not_put_back_and_what_is_around_it_is() {
     let corrected = changed(|secret| set(secret, "endpoint", "https://other"));
     assert_eq!(damage(&corrected), Damage::Lost);
     let unlabelled = changed(|secret| drop(secret.labels_mut().remove(annotations::MANAGED_BY.0)));
-    assert_eq!(damage(&unlabelled), Damage::Repairable);
+    assert_eq!(damage(&unlabelled), Damage::Metadata);
     assert_eq!(damage(&written()), Damage::None);
 }
 
@@ -206,7 +207,7 @@ fn what_is_remembered_counts_more_than_annotations() {
     };
     assert_eq!(
         (published.damage, published.expires_at),
-        (Damage::Repairable, credential().expires_at)
+        (Damage::Metadata, credential().expires_at)
     );
     assert!(recovered.is_some());
     // What is remembered is about another Secret of that name.
@@ -277,8 +278,11 @@ fn only_our_own_secret_is_ours() {
             "does not belong to this request",
         ),
         (
-            "without our label",
-            changed(|secret| secret.metadata.labels = None),
+            "without our label and with other data",
+            changed(|secret| {
+                secret.metadata.labels = None;
+                set(secret, "token", "another-token");
+            }),
             "lacks the label",
         ),
         (
@@ -328,6 +332,7 @@ fn a_secret_is_adopted_only_with_its_owner_s_consent() {
         unverified: false,
         layout: None,
         data: &data,
+        unowned: false,
     };
     let patch = adopt(&write, &free(Some("s3")));
     assert_eq!(patch["metadata"]["ownerReferences"][0]["uid"], "uid-1");
@@ -365,6 +370,7 @@ fn a_patch_carries_what_was_read_and_removes_only_our_own() {
             unverified: true,
             layout: None,
             data: &data,
+            unowned: false,
         },
         &known,
     );
@@ -410,4 +416,155 @@ fn values_cannot_be_printed() {
     assert!(data().appears_in("it was the-token-itself that failed"));
     assert!(data().appears_in("dGhlLXRva2VuLWl0c2VsZg=="));
     assert!(!data().appears_in("nothing of it"));
+}
+
+#[test]
+fn what_was_stored_is_compared_with_what_was_sent() {
+    let (owner, credential, data) = (owner(), credential(), data());
+    let write = Write {
+        owner: &owner,
+        credential: &credential,
+        unverified: false,
+        layout: None,
+        data: &data,
+        unowned: false,
+    };
+    let label = format!("metadata.labels[{}]", annotations::REQUEST_UID);
+    let serial = format!("metadata.annotations[{}]", annotations::SERIAL);
+    type Change = fn(&mut Secret);
+    let cases: [(&str, Change, &[&str], &[&str]); 8] = [
+        ("nothing", |_| {}, &[], &[]),
+        (
+            "additions",
+            |secret| {
+                set(secret, "more", "by others");
+                let labels = secret.metadata.labels.get_or_insert_default();
+                labels.insert("more".into(), "by others".into());
+            },
+            &[],
+            &[],
+        ),
+        (
+            "another value",
+            |secret| set(secret, "token", "x"),
+            &["token"],
+            &[],
+        ),
+        (
+            "a key less",
+            |secret| {
+                secret.data.as_mut().unwrap().remove("token");
+            },
+            &["token"],
+            &[],
+        ),
+        (
+            "no data",
+            |secret| secret.data = None,
+            &["endpoint", "token"],
+            &[],
+        ),
+        (
+            "a label less",
+            |secret| {
+                let labels = secret.metadata.labels.as_mut().unwrap();
+                labels.remove(annotations::REQUEST_UID);
+            },
+            &[],
+            &[&label],
+        ),
+        (
+            "another annotation",
+            |secret| {
+                let notes = secret.metadata.annotations.as_mut().unwrap();
+                notes.insert(annotations::SERIAL.into(), "9".into());
+            },
+            &[],
+            &[&serial],
+        ),
+        (
+            "no owner",
+            |secret| secret.metadata.owner_references = None,
+            &[],
+            &["metadata.ownerReferences"],
+        ),
+    ];
+    for (name, change, data, metadata) in cases {
+        let differences = compare(&write, &changed(change));
+        assert_eq!(differences.data, data, "{name}");
+        assert_eq!(differences.metadata, metadata, "{name}");
+    }
+}
+
+#[test]
+fn a_label_that_the_cluster_strips_makes_a_whole_secret_no_foreign_one() {
+    let unlabelled = changed(|secret| {
+        let labels = secret.metadata.labels.as_mut().unwrap();
+        labels.remove(annotations::REQUEST_UID);
+    });
+    assert_eq!(damage(&unlabelled), Damage::Metadata);
+    let emptied = changed(|secret| {
+        let labels = secret.metadata.labels.as_mut().unwrap();
+        labels.remove(annotations::REQUEST_UID);
+        set(secret, "token", "x");
+    });
+    assert!(matches!(classified(&emptied).0, Target::Foreign(_)));
+}
+
+#[test]
+fn a_secret_without_an_owner_for_want_of_a_right_is_whole_and_says_so() {
+    let (owner, credential, data) = (owner(), credential(), data());
+    let write = Write {
+        owner: &owner,
+        credential: &credential,
+        unverified: false,
+        layout: None,
+        data: &data,
+        unowned: true,
+    };
+    let mut secret = create(&write);
+    secret.metadata.uid = Some("secret-1".into());
+    secret.metadata.resource_version = Some("10".into());
+    assert_eq!(secret.metadata.owner_references, None);
+    let Target::Ours(published) = classified(&secret).0 else {
+        panic!("it is the request's own");
+    };
+    assert_eq!(published.damage, Damage::None);
+    let words = published.deviation.unwrap();
+    assert!(
+        words.contains("stays when the request is deleted"),
+        "{words}"
+    );
+}
+
+#[test]
+fn the_type_and_that_it_is_immutable_are_told() {
+    let odd = changed(|secret| {
+        secret.type_ = Some("kubernetes.io/tls".into());
+        secret.immutable = Some(true);
+    });
+    let (target, ..) = classified(&odd);
+    let Target::Ours(published) = target else {
+        panic!("{target:?}");
+    };
+    let words = published.deviation.unwrap();
+    assert!(words.contains("type kubernetes.io/tls"), "{words}");
+    assert!(words.contains("immutable"), "{words}");
+}
+
+#[test]
+fn a_value_is_found_in_a_text_however_it_is_written() {
+    let data = SecretData::default().with("key", "a\"b/c d+é=1234");
+    for text in [
+        "plain a\"b/c d+é=1234.",
+        r#"json a\"b/c d+é=1234"#,
+        r#"json with escapes a\"b\/c d+\u00e9=1234"#,
+        "url a%22b%2Fc%20d%2B%C3%A9%3D1234",
+        "form a%22b%2Fc+d%2B%c3%a9%3D1234",
+        "base64 YSJiL2MgZCvDqT0xMjM0",
+        "base64 for urls YSJiL2MgZCvDqT0xMjM0",
+    ] {
+        assert!(data.appears_in(text), "{text}");
+    }
+    assert!(!data.appears_in("nothing of it"));
 }

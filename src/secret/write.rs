@@ -8,11 +8,14 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{Known, OURS, Owner, SecretData};
+use super::{Known, OURS, Owner, SecretData, compare::deviation};
 use crate::{
     api::{self, annotations},
     plan::Credential,
 };
+
+/// The value of the annotation `retained` of a Secret whose owner reference the API server refused.
+pub(super) const WITHOUT_OWNER: &str = "without-owner";
 
 /// The content of a write.
 #[derive(Clone, Debug)]
@@ -27,14 +30,18 @@ pub struct Write<'a> {
     pub layout: Option<&'a str>,
     /// The operator's keys.
     pub data: &'a SecretData,
+    /// Whether the Secret does without an owner reference because the operator may not set one.
+    pub unowned: bool,
 }
 
 impl Write<'_> {
-    /// What is known of the Secret after this write was accepted.
-    pub fn known(&self, uid: String, resource_version: String) -> Known {
+    /// The facts about the Secret after this write was accepted and `stored`.
+    pub fn known(&self, stored: &Secret) -> Known {
         Known {
-            uid,
-            resource_version,
+            uid: stored.uid().unwrap_or_default(),
+            resource_version: stored.resource_version().unwrap_or_default(),
+            deviation: deviation(stored, self.owner, self.unowned),
+            unowned: self.unowned,
             credential: self.credential.clone(),
             unverified: self.unverified,
             layout: self.layout.map(str::to_owned),
@@ -44,9 +51,21 @@ impl Write<'_> {
         }
     }
 
-    fn annotations(&self) -> BTreeMap<String, String> {
-        annotations_of(self.owner, &self.known(String::new(), String::new()))
+    pub(super) fn annotations(&self) -> BTreeMap<String, String> {
+        annotations_of(self.owner, &self.known(&Secret::default()))
     }
+
+    /// Whether the request is to be the owner of the Secret.
+    pub fn has_owner_reference(&self) -> bool {
+        !self.owner.retain && !self.unowned
+    }
+}
+
+/// The data of a dry run, under the keys that were written before. No value of a credential is in it.
+pub fn placeholder(keys: &[String]) -> SecretData {
+    let keys = keys.iter().map(String::as_str);
+    let data = SecretData::default().with("dry-run", "dry run");
+    keys.fold(data, |data, key| data.with(key, "dry run"))
 }
 
 /// A Secret to create.
@@ -62,7 +81,8 @@ pub fn create(write: &Write<'_>) -> Secret {
             namespace: Some(write.owner.namespace.clone()),
             labels: Some(labels_of(write.owner)),
             annotations: Some(write.annotations()),
-            owner_references: (!write.owner.retain)
+            owner_references: write
+                .has_owner_reference()
                 .then(|| serde_json::from_value(json!([owner_reference(write.owner)])).ok())
                 .flatten(),
             ..Default::default()
@@ -107,7 +127,9 @@ pub fn adopt(write: &Write<'_>, secret: &Secret) -> Value {
 /// The owners of a Secret with the request among them, or without it where the Secret is to outlive
 /// it. A merge patch replaces lists, so the others that are there come along.
 fn owners(write: &Write<'_>, secret: &Secret) -> Vec<Value> {
-    let own = (!write.owner.retain).then(|| owner_reference(write.owner));
+    let own = write
+        .has_owner_reference()
+        .then(|| owner_reference(write.owner));
     secret
         .owner_references()
         .iter()
@@ -188,7 +210,11 @@ pub(super) fn annotations_of(owner: &Owner, known: &Known) -> BTreeMap<String, S
         (annotations::LAYOUT, known.layout.clone()),
         (
             annotations::RETAINED,
-            known.retained.then(|| "true".to_owned()),
+            match (known.retained, known.unowned) {
+                (true, _) => Some("true".to_owned()),
+                (false, true) => Some(WITHOUT_OWNER.to_owned()),
+                (false, false) => None,
+            },
         ),
         (annotations::OWNER, credential.owner.clone()),
         (

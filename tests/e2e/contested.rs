@@ -180,7 +180,7 @@ async fn a_write_that_the_api_server_refuses_is_told_and_tried_ever_more_rarely(
         })
         .await;
     assert!(
-        message_of(&request, "Ready").contains("exceeded quota"),
+        message_of(&request, "Ready").contains("quota no-secrets is exceeded"),
         "{}",
         message_of(&request, "Ready")
     );
@@ -190,11 +190,11 @@ async fn a_write_that_the_api_server_refuses_is_told_and_tried_ever_more_rarely(
             request
                 .status
                 .as_ref()
-                .and_then(|status| status.failure.as_ref())
+                .and_then(|status| status.write_failure.as_ref())
                 .is_some_and(|failure| failure.attempts >= 3)
         })
         .await;
-    let attempts = request.status.unwrap().failure.unwrap().attempts as usize;
+    let attempts = request.status.unwrap().write_failure.unwrap().attempts as usize;
     let creates = stage
         .wire
         .calls_where(|call| is_about_secret(call, "api") && call.is_changing());

@@ -43,6 +43,7 @@ fn play(
             },
             // No life of one here has it done: there is a table of its own.
             Step::Announce(_) | Step::Regenerate(..) => panic!("{step:?}"),
+            Step::TryWrite => seen.write_accepted(),
             Step::AddFinalizer => seen.request.finalizer = true,
             Step::HoldProvider => seen.provider_held = true,
             Step::Prove(_) => seen.probe.at = Some(now),

@@ -2,6 +2,7 @@
 
 mod cases;
 mod delays;
+mod failing;
 mod farewell;
 mod lives;
 mod proofs;
@@ -129,6 +130,7 @@ fn published() -> Published {
         unverified: false,
         id: Some("id-1".into()),
         owner: Some("bot".into()),
+        deviation: None,
         damage: Damage::None,
     }
 }

@@ -1,0 +1,5 @@
+//! Whatever the cluster does with what the operator writes, the status is true.
+
+mod keys;
+mod policies;
+mod refused_writes;
