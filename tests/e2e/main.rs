@@ -12,6 +12,7 @@ mod attacks;
 mod changes;
 mod cloudcenter;
 mod cloudmc;
+mod connections;
 mod contested;
 mod cost;
 mod crash;

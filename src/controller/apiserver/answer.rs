@@ -10,17 +10,16 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use kube::client::Body;
-use tokio::time::Sleep;
+use tokio::sync::watch;
 
-use super::{Unanswered, health::WatchHealth, pool::Pool};
+use super::{Unanswered, health::WatchHealth};
 
 /// The body of an answer. At its deadline it fails, or, if it is that of a watch, ends.
 pub(super) struct Answer {
     /// `None` once it has ended.
     inner: Option<Body>,
-    deadline: Pin<Box<Sleep>>,
-    pool: Pool,
-    generation: u64,
+    /// Ends when the body has to.
+    limit: Pin<Box<dyn Future<Output = ()> + Send>>,
     kind: Kind,
 }
 
@@ -30,29 +29,45 @@ enum Kind {
 }
 
 impl Answer {
-    pub(super) fn new(inner: Body, deadline: Instant, pool: Pool, generation: u64) -> Self {
+    /// The answer to a call, which fails at `end`, so long after the call began.
+    pub(super) fn of_call(
+        body: Body,
+        end: Instant,
+        give_up: impl FnOnce() + Send + 'static,
+        whole: Duration,
+    ) -> Self {
         Answer {
-            inner: Some(inner),
-            deadline: Box::pin(tokio::time::sleep_until(deadline.into())),
-            pool,
-            generation,
-            kind: Kind::Watch(None),
+            inner: Some(body),
+            limit: Box::pin(async move {
+                tokio::time::sleep_until(end.into()).await;
+                give_up();
+            }),
+            kind: Kind::Call(whole),
         }
     }
 
-    /// It fails at its deadline, so long after the call began.
-    pub(super) fn that_fails_after(mut self, time: Duration) -> Self {
-        self.kind = Kind::Call(time);
-        self
-    }
-
-    /// It ends at its deadline, as if the API server had ended the watch.
-    pub(super) fn of_watch(mut self, watch: Option<Arc<WatchHealth>>) -> Self {
+    /// The answer to a watch. It ends as if the API server had ended it: at `end`, or when all
+    /// connections become suspect.
+    pub(super) fn of_watch(
+        body: Body,
+        end: Instant,
+        give_up: impl FnOnce() + Send + 'static,
+        mut suspicions: watch::Receiver<u64>,
+        watch: Option<Arc<WatchHealth>>,
+    ) -> Self {
         if let Some(watch) = &watch {
             watch.began();
         }
-        self.kind = Kind::Watch(watch);
-        self
+        Answer {
+            inner: Some(body),
+            limit: Box::pin(async move {
+                tokio::select! {
+                    () = tokio::time::sleep_until(end.into()) => give_up(),
+                    Ok(()) = suspicions.changed() => {}
+                }
+            }),
+            kind: Kind::Watch(watch),
+        }
     }
 
     fn end(&mut self) {
@@ -81,8 +96,7 @@ impl HttpBody for Answer {
         {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        if this.deadline.as_mut().poll(context).is_ready() {
-            this.pool.replace(this.generation);
+        if this.limit.as_mut().poll(context).is_ready() {
             this.end();
             return Poll::Ready(match this.kind {
                 Kind::Call(time) => Some(Err(Unanswered(time).into())),

@@ -4,6 +4,9 @@
 //! - Every call ends: with an answer, with an error, or with [`Unanswered`] at its deadline.
 //! - A pool of connections on which a call stayed unanswered is not used again. kube speaks HTTP/1,
 //!   so each idle connection that is frozen would cost one deadline otherwise.
+//! - When a read stays unanswered, or a call for the Lease, all watches are resumed on new connections
+//!   as well: whatever froze one connection has probably frozen the others. A change may be unanswered
+//!   because a webhook is slow, which says nothing about connections.
 //! - A watch ends at the latest five seconds after the API server should have ended it. kube's
 //!   watcher then resumes it at its resource version, without a list.
 //!
@@ -127,6 +130,8 @@ struct Inner {
     timeouts: Timeouts,
     pool: Pool,
     health: Health,
+    /// Counts how often all connections became suspect.
+    suspicions: watch::Sender<u64>,
     /// Counts how often etcd turned out to have been restored.
     restores: watch::Sender<u64>,
 }
@@ -146,6 +151,7 @@ impl ApiServer {
             config,
             timeouts,
             health,
+            suspicions: watch::Sender::new(0),
             restores: watch::Sender::new(0),
         };
         Ok(ApiServer {
@@ -220,7 +226,9 @@ impl ApiServer {
         {
             self.restored(watch.name());
         }
+        let is_read = request.method() == Method::GET;
         let (generation, client) = pool.current();
+        let suspicions = self.inner.suspicions.subscribe();
         let (head, whole) = match limit {
             Limit::Call(whole) => (whole, whole),
             Limit::Watch { head, end, .. } => (head, end),
@@ -242,11 +250,12 @@ impl ApiServer {
                     failed(Some(status));
                 }
                 Ok(response.map(|body| {
-                    let answer = Answer::new(body, end, pool, generation);
+                    let give_up = move || self.unanswered(&pool, generation, is_read);
                     match limit {
-                        Limit::Call(whole) => answer.that_fails_after(whole),
-                        Limit::Watch { .. } if status.is_success() => answer.of_watch(watch),
-                        Limit::Watch { .. } => answer.that_fails_after(whole),
+                        Limit::Watch { .. } if status.is_success() => {
+                            Answer::of_watch(body, end, give_up, suspicions, watch)
+                        }
+                        _ => Answer::of_call(body, end, give_up, whole),
                     }
                 }))
             }
@@ -256,9 +265,21 @@ impl ApiServer {
             }
             Err(_) => {
                 failed(None);
-                pool.replace(generation);
+                self.unanswered(&pool, generation, is_read);
                 Err(Unanswered(head).into())
             }
+        }
+    }
+
+    /// A call stayed unanswered on a connection of this generation of a pool.
+    fn unanswered(&self, pool: &Pool, generation: u64, is_read: bool) {
+        let shared = &self.inner.pool;
+        let of_the_lease = !pool.is(shared);
+        if pool.replace(generation) && (is_read || of_the_lease) {
+            if of_the_lease {
+                shared.replace(shared.current().0);
+            }
+            self.inner.suspicions.send_modify(|count| *count += 1);
         }
     }
 

@@ -29,12 +29,17 @@ impl Pool {
         lock(&self.current).clone()
     }
 
+    /// Whether this is the same pool.
+    pub(super) fn is(&self, other: &Pool) -> bool {
+        Arc::ptr_eq(&self.current, &other.current)
+    }
+
     /// Has later calls made on new connections, because one of `generation` stayed unanswered. Calls
-    /// and watches under way keep their connections.
-    pub(super) fn replace(&self, generation: u64) {
+    /// and watches under way keep their connections. False when that was done before.
+    pub(super) fn replace(&self, generation: u64) -> bool {
         let mut current = lock(&self.current);
         if current.0 != generation {
-            return;
+            return false;
         }
         match Client::try_from((*self.config).clone()) {
             Ok(client) => *current = (generation + 1, client),
@@ -42,5 +47,6 @@ impl Pool {
         }
         drop(current);
         tracing::info!("the API server did not answer in time: new connections are made for what follows");
+        true
     }
 }

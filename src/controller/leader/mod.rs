@@ -39,12 +39,12 @@ impl Lease {
 
     /// The pause after a call that failed.
     fn retry_after(&self) -> Duration {
-        self.duration / 15
+        (self.duration / 15).min(Duration::from_secs(2))
     }
 
     /// The deadline of a call: a renewal on a frozen connection and a second one on a new connection
     /// end before the Lease is over.
     fn call_within(&self) -> Duration {
-        (self.duration / 5).max(Duration::from_secs(1))
+        (self.duration / 5).clamp(Duration::from_secs(1), Duration::from_secs(10))
     }
 }
