@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::providers::guard::Cidr;
+use crate::{controller::apiserver::Timeouts, providers::guard::Cidr};
 
 /// Syncs credentials of cloud identity systems into Kubernetes Secrets.
 #[derive(Parser, Debug)]
@@ -91,6 +91,16 @@ pub struct RunArgs {
     #[arg(long, env = "CREDENTIAL_OPERATOR_LEASE_DURATION_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=600))]
     pub lease_duration_seconds: u64,
 
+    /// After how many seconds a call to the API server that reads one object is given up, and new
+    /// connections are made. Changes may take half as long again, lists three times as long.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_API_SERVER_TIMEOUT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub api_server_timeout_seconds: u64,
+
+    /// After how many seconds the API server is asked to end a watch, which is then resumed where it
+    /// was. Each watch asks for up to half as much again. A frozen connection is noticed after that.
+    #[arg(long, env = "CREDENTIAL_OPERATOR_WATCH_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=600))]
+    pub watch_seconds: u32,
+
     /// After which time, such as `10m`, a credential is given up that cannot be revoked because the
     /// login is gone, in a namespace that is being deleted.
     #[arg(long, env = "CREDENTIAL_OPERATOR_GIVE_UP_AFTER", default_value = "10m", value_parser = positive)]
@@ -127,6 +137,14 @@ impl RunArgs {
     /// The deadline of a pass.
     pub fn pass_deadline(&self) -> Duration {
         Duration::from_secs(self.pass_deadline_seconds)
+    }
+
+    /// How long the API server may take.
+    pub fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            call: Duration::from_secs(self.api_server_timeout_seconds),
+            watch_seconds: self.watch_seconds,
+        }
     }
 
     /// How long a Lease is held without being renewed.

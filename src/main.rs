@@ -10,10 +10,10 @@ use clap::Parser;
 use credential_operator::{
     api::crd,
     args::{Cli, Command, LogFormat, RunArgs},
-    controller::{context::Settings, leader::Lease, run::Operator},
-    server::{self, Phase},
+    controller::{apiserver::ApiServer, context::Settings, leader::Lease, run::Operator},
+    server::{self, Phase, Readiness},
 };
-use kube::{Client, Config};
+use kube::Config;
 use tokio::{
     io::AsyncReadExt,
     net::TcpListener,
@@ -22,9 +22,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// How long passes under way may take to end after SIGTERM. With what else has to be done, the
-/// program ends within ten seconds.
-const GRACE: Duration = Duration::from_secs(8);
+/// How long the operator may take to end after SIGTERM: its passes, and giving the Lease back. With
+/// what else has to be done, the program ends within ten seconds.
+const GRACE: Duration = Duration::from_secs(9);
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
@@ -64,34 +64,20 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 async fn operate(args: &RunArgs) -> anyhow::Result<()> {
-    let mut config = Config::infer()
-        .await
-        .context("no cluster: neither a kubeconfig (KUBECONFIG or ~/.kube/config) nor a ServiceAccount was found")?;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    let api_server = addresses(&config).await;
-    let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
+    // Before anything that may take time: a first probe that nobody answers becomes an event.
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("--listen {}: cannot be bound", args.listen))?;
-
     let listening = listener
         .local_addr()
         .context("the address of --listen cannot be read")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = ?args.namespaces, %listening, "started");
-
-    let operator = Operator::new(client, settings(args, api_server, namespace));
-    let (context, readiness) = (operator.context(), operator.readiness());
-    let stop = CancellationToken::new();
+    let readiness = Readiness::default();
     let served = CancellationToken::new();
-    let server = tokio::spawn(server::serve(
-        listener,
-        context,
-        readiness.clone(),
-        served.clone(),
-    ));
+    let server = tokio::spawn(server::serve(listener, readiness.clone(), served.clone()));
 
-    let mut running = tokio::spawn(operator.run(stop.clone()));
+    let stop = CancellationToken::new();
+    let mut running = tokio::spawn(work(args.clone(), readiness.clone(), stop.clone()));
     tokio::select! {
         told = until_told(args.exit_with_stdin) => told?,
         ended = &mut running => return ended.context("the operator has failed")?,
@@ -100,11 +86,36 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
     readiness.enter(Phase::Stopping);
     stop.cancel();
     if tokio::time::timeout(GRACE, running).await.is_err() {
-        tracing::warn!("some passes did not end in time; they are taken up at the next start");
+        tracing::warn!("the operator did not end in time; what was under way is taken up at the next start");
     }
     served.cancel();
     server.abort();
     Ok(())
+}
+
+/// Finds the cluster and works until told to stop.
+async fn work(args: RunArgs, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
+    let Some(operator) = stop.run_until_cancelled(set_up(&args, readiness)).await else {
+        return Ok(());
+    };
+    operator?.run(stop).await
+}
+
+async fn set_up(args: &RunArgs, readiness: Readiness) -> anyhow::Result<Operator> {
+    let config = Config::infer()
+        .await
+        .context("no cluster: neither a kubeconfig (KUBECONFIG or ~/.kube/config) nor a ServiceAccount was found")?;
+    let api_server = addresses(&config).await;
+    let namespace = config.default_namespace.clone();
+    let (timeouts, health) = (args.timeouts(), readiness.health().clone());
+    // A login of a kubeconfig may be a command that takes its time.
+    let server = tokio::task::spawn_blocking(move || ApiServer::new(config, timeouts, health))
+        .await?
+        .context("the cluster's configuration cannot be used")?;
+    let settings = settings(args, api_server, namespace);
+    let operator = Operator::new(server, settings, readiness.clone());
+    readiness.show(operator.context());
+    Ok(operator)
 }
 
 fn settings(args: &RunArgs, api_server: Vec<IpAddr>, own_namespace: String) -> Settings {
@@ -142,15 +153,14 @@ async fn addresses(config: &Config) -> Vec<IpAddr> {
         std::env::var("KUBERNETES_SERVICE_HOST").ok(),
         Some("kubernetes.default.svc".to_owned()),
     ];
-    let mut addresses = Vec::new();
-    for host in hosts.into_iter().flatten() {
-        let lookup =
-            tokio::time::timeout(Duration::from_secs(2), tokio::net::lookup_host((host, 443)))
-                .await;
-        if let Ok(Ok(found)) = lookup {
-            addresses.extend(found.map(|address| address.ip()));
-        }
-    }
+    let lookups = hosts.into_iter().flatten().map(async |host| {
+        let lookup = tokio::net::lookup_host((host, 443));
+        let found = tokio::time::timeout(Duration::from_secs(2), lookup).await;
+        let found = found.ok()?.ok()?;
+        Some(found.map(|address| address.ip()).collect::<Vec<_>>())
+    });
+    let found = futures::future::join_all(lookups).await;
+    let mut addresses: Vec<_> = found.into_iter().flatten().flatten().collect();
     addresses.dedup();
     addresses
 }

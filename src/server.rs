@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
@@ -12,14 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
-    controller::{context::Context, lock},
+    controller::{apiserver::Health, context::Context, lock},
 };
 
-/// What the operator still waits for before it works.
+/// What probes and metrics tell. It is there before anything else is, so that the first probe is
+/// answered. Clones share it.
 #[derive(Clone, Default)]
 pub struct Readiness {
     pending: Arc<Mutex<BTreeSet<String>>>,
     phase: Arc<Mutex<Phase>>,
+    health: Health,
+    /// Empty until the operator is set up.
+    context: Arc<OnceLock<Arc<Context>>>,
 }
 
 /// Where the operator stands between its start and its end.
@@ -64,30 +68,49 @@ impl Readiness {
         }
     }
 
-    /// What is still pending, or nothing. A copy that stands by is ready: it is all that it should
+    /// What is known of the connection to the API server.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Has metrics served of this operator.
+    pub fn show(&self, context: Arc<Context>) {
+        // Only the first counts, and there is but one.
+        drop(self.context.set(context));
+    }
+
+    /// Whether the operator gets on, as far as a restart could mend it.
+    fn liveness(&self) -> (StatusCode, String) {
+        match self.health.stuck() {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(what) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("does not get on although the API server answers: {what}\n"),
+            ),
+        }
+    }
+
+    /// What is still pending or not heard, or nothing. A copy that stands by is ready: it is all that it should
     /// be, and a roll-out that waited for more would never end.
     fn answer(&self) -> (StatusCode, String) {
-        let unready = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
-        match *lock(&self.phase) {
-            Phase::Starting => return unready("waiting for the lease to be found\n"),
-            Phase::Stopping => return unready("shutting down\n"),
-            Phase::StandingBy => {
-                return (
-                    StatusCode::OK,
-                    "standing by until the lease is free\n".to_owned(),
-                );
+        let unready = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
+        let ready = match *lock(&self.phase) {
+            Phase::Starting => return unready("waiting for the lease to be found\n".to_owned()),
+            Phase::Stopping => return unready("shutting down\n".to_owned()),
+            Phase::StandingBy => "standing by until the lease is free\n",
+            Phase::Acting => {
+                let pending = lock(&self.pending);
+                if !pending.is_empty() {
+                    let list: Vec<_> = pending.iter().map(String::as_str).collect();
+                    let list = list.join(", ");
+                    return unready(format!("waiting for the first list of: {list}\n"));
+                }
+                "ok\n"
             }
-            Phase::Acting => {}
-        }
-        let pending = lock(&self.pending);
-        if pending.is_empty() {
-            (StatusCode::OK, "ok\n".to_owned())
-        } else {
-            let list: Vec<_> = pending.iter().map(String::as_str).collect();
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("waiting for the first list of: {}\n", list.join(", ")),
-            )
+        };
+        match self.health.deaf() {
+            None => (StatusCode::OK, ready.to_owned()),
+            Some(what) => unready(format!("does not hear the API server: {what}\n")),
         }
     }
 }
@@ -98,26 +121,40 @@ impl Readiness {
 /// Those of the socket.
 pub fn serve(
     listener: TcpListener,
-    context: Arc<Context>,
     readiness: Readiness,
     stop: CancellationToken,
 ) -> impl Future<Output = std::io::Result<()>> {
     let router = Router::new()
-        .route("/livez", get(async || "ok\n"))
+        .route(
+            "/livez",
+            get(async |State(readiness): State<Readiness>| readiness.liveness()),
+        )
         .route(
             "/readyz",
-            get(async |State((_, readiness)): State<Shared>| readiness.answer()),
+            get(async |State(readiness): State<Readiness>| readiness.answer()),
         )
         .route("/metrics", get(metrics))
-        .with_state((context, readiness));
+        .with_state(readiness);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .into_future()
 }
 
-type Shared = (Arc<Context>, Readiness);
+async fn metrics(State(readiness): State<Readiness>) -> impl IntoResponse {
+    let text = match readiness.context.get() {
+        Some(context) => figures(context),
+        None => "# EOF\n".to_owned(),
+    };
+    (
+        [(
+            "content-type",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+}
 
-async fn metrics(State((context, _)): State<Shared>) -> impl IntoResponse {
+fn figures(context: &Context) -> String {
     let now = clock::now();
     let expiries = context.memory.earliest_expiries();
     for (key, link) in context.links.all() {
@@ -134,11 +171,5 @@ async fn metrics(State((context, _)): State<Shared>) -> impl IntoResponse {
             now,
         );
     }
-    (
-        [(
-            "content-type",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )],
-        context.metrics.text(),
-    )
+    context.metrics.text()
 }

@@ -6,6 +6,7 @@ use kube::Client;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
+    apiserver::ApiServer,
     key::{ProviderKey, RequestKey, SecretKey},
     link::Links,
     memory::Memory,
@@ -48,7 +49,9 @@ impl Settings {
 
 /// What all passes share.
 pub struct Context {
-    /// The API server, as the operator.
+    /// The API server.
+    pub api_server: ApiServer,
+    /// A client of it, whose calls have deadlines.
     pub client: Client,
     /// The command line.
     pub settings: Settings,

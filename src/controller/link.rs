@@ -416,6 +416,19 @@ impl Links {
         changed || tampered
     }
 
+    /// Forgets what was read from the API server, because etcd was restored from a backup: every
+    /// provider is looked at again, and whatever is listed next is newer than this.
+    pub fn forget_the_cluster(&self) {
+        for link in lock(&self.links).values() {
+            let mut state = lock(&link.state);
+            let mut declared = Declared::clone(&state.declared);
+            declared.resource_version = "0".to_owned();
+            state.declared = Arc::new(declared);
+            state.stale = true;
+            state.secrets.values_mut().for_each(|version| *version = None);
+        }
+    }
+
     /// Forgets a provider.
     pub fn remove(&self, key: &ProviderKey) {
         lock(&self.links).remove(key);

@@ -234,6 +234,42 @@ impl Memory {
         lock(&self.inner).requests.get_mut(key).map(work)
     }
 
+    /// Whether a credential is in memory that is nowhere else, neither at its provider nor in a Secret:
+    /// a key that was regenerated.
+    pub fn has_only_copy(&self, key: &RequestKey) -> bool {
+        let has_only_copy = |remembered: &Remembered| {
+            let in_hand = remembered.in_hand.as_ref();
+            let back = match &remembered.call {
+                CallState::Back(came) => matches!(**came, Came::Regenerated(Ok(_), _)),
+                CallState::None | CallState::UnderWay => false,
+            };
+            back || in_hand.is_some_and(|in_hand| in_hand.regenerated)
+        };
+        lock(&self.inner)
+            .requests
+            .get(key)
+            .is_some_and(has_only_copy)
+    }
+
+    /// Forgets what was read from the API server or written to it, because etcd was restored from a
+    /// backup. What is in hand and what the provider was told stays true.
+    pub fn forget_the_cluster(&self) {
+        for remembered in lock(&self.inner).requests.values_mut() {
+            *remembered = Remembered {
+                uid: std::mem::take(&mut remembered.uid),
+                secret_name: std::mem::take(&mut remembered.secret_name),
+                must_look: true,
+                in_hand: remembered.in_hand.take(),
+                call: std::mem::take(&mut remembered.call),
+                taken: std::mem::take(&mut remembered.taken),
+                stuck: std::mem::take(&mut remembered.stuck),
+                leftovers: std::mem::take(&mut remembered.leftovers),
+                published_once: remembered.published_once,
+                ..Remembered::default()
+            };
+        }
+    }
+
     /// The requests that name a Secret.
     pub fn naming_secret(&self, secret: &SecretKey) -> Vec<RequestKey> {
         listed(lock(&self.inner).by_secret.get(secret))

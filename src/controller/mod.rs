@@ -4,6 +4,7 @@
 
 pub mod act;
 mod admission;
+pub mod apiserver;
 pub mod budget;
 mod call;
 mod came;

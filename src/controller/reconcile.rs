@@ -31,6 +31,11 @@ pub async fn reconcile(
     if let Some(rest) = record::rest_after_panic(&context, &key, &request) {
         return Ok(Action::requeue(rest));
     }
+    // A key that was regenerated is nowhere else: it is published also without the Lease.
+    if !context.memory.has_only_copy(&key) && !context.leadership.until_acting().await {
+        return Ok(Action::await_change());
+    }
+    let _under_way = context.api_server.health().pass();
     // Closed only when the operator ends.
     let Ok(slot) = Arc::clone(&context.slots).acquire_owned().await else {
         return Ok(Action::await_change());

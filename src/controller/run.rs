@@ -19,9 +19,10 @@ use kube::{
     },
 };
 use tokio::{sync::mpsc, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
+    apiserver::{ApiServer, WatchClient},
     context::{Context, Settings, Wakes},
     key::{ProviderKey, RequestKey, SecretKey},
     leader::{self, Leadership},
@@ -35,6 +36,9 @@ use crate::{
     metrics::Metrics,
     server::{Phase, Readiness},
 };
+
+/// How long passes under way may take to end. Giving the Lease back comes after that.
+const PASSES_END_WITHIN: Duration = Duration::from_secs(7);
 
 /// A guarded request, as the watch delivers it.
 type Guarded = DeserializeGuard<CredentialRequest>;
@@ -50,7 +54,8 @@ pub struct Operator {
 
 impl Operator {
     /// An operator that has not begun yet.
-    pub fn new(client: Client, settings: Settings) -> Self {
+    pub fn new(api_server: ApiServer, settings: Settings, readiness: Readiness) -> Self {
+        let client = api_server.client();
         let (request_wakes, requests) = mpsc::unbounded_channel();
         let (provider_wakes, providers) = mpsc::unbounded_channel();
         let (secret_wakes, secrets) = mpsc::unbounded_channel();
@@ -61,6 +66,7 @@ impl Operator {
         let context = Context {
             events: kube::runtime::events::Recorder::new(client.clone(), reporter),
             client,
+            api_server,
             slots: Arc::new(tokio::sync::Semaphore::new(settings.concurrency)),
             leadership: Leadership::new(settings.lease.as_ref()),
             settings,
@@ -76,7 +82,7 @@ impl Operator {
         };
         Operator {
             context: Arc::new(context),
-            readiness: Readiness::default(),
+            readiness,
             requests,
             providers,
             secrets,
@@ -88,11 +94,6 @@ impl Operator {
         Arc::clone(&self.context)
     }
 
-    /// What is still pending.
-    pub fn readiness(&self) -> Readiness {
-        self.readiness.clone()
-    }
-
     /// Waits until this copy is the one that acts, and then runs until told to stop; then lets passes
     /// under way end.
     ///
@@ -101,13 +102,19 @@ impl Operator {
     /// anew, than one that looks alive and does nothing. When another copy has become the one that
     /// acts.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let server = &self.context.api_server;
+        let look_after = server
+            .health()
+            .clone()
+            .look_after(server.clone(), self.context.settings.pass_deadline);
+        let _look_after = AbortOnDropHandle::new(tokio::spawn(look_after));
         let Some(lease) = self.context.settings.lease.clone() else {
             return self.act(stop).await;
         };
         let context = Arc::clone(&self.context);
         let readiness = self.readiness.clone();
         let held = leader::acquire(
-            context.client.clone(),
+            &context.api_server,
             &lease,
             &context.leadership,
             move || readiness.enter(Phase::StandingBy),
@@ -118,7 +125,7 @@ impl Operator {
             return Ok(());
         };
         // Passes under way may end, also when the lease is lost: what they hold in hand is theirs to
-        // put away.
+        // put away. `act` returns in bounded time once `stop` is cancelled.
         let acting = self.act(stop.clone());
         tokio::pin!(acting);
         let ended = tokio::select! {
@@ -143,6 +150,7 @@ impl Operator {
         } = self;
         let scopes = scopes(&context.settings);
         let mut tasks = JoinSet::new();
+        tasks.spawn(forget_after_restores(Arc::clone(&context)));
 
         // Whoever makes passes over requests has to know providers and namespaces first.
         let mut first = JoinSet::new();
@@ -153,19 +161,23 @@ impl Operator {
         if let Some(selector) = &context.settings.provider_selector {
             config = config.labels(selector);
         }
-        let api = Api::<DeserializeGuard<ClusterCredentialProvider>>::all(context.client.clone());
+        let watch = context.api_server.watch_client("clustercredentialproviders");
+        let api = Api::<DeserializeGuard<ClusterCredentialProvider>>::all(watch.client().clone());
         tasks.spawn(watch::follow_providers(
             Arc::clone(&context),
+            watch,
             api,
             config,
             ready,
         ));
         for scope in &scopes {
-            let ready =
-                readiness.pending(&format!("credentialproviders{}", within(scope)), &mut first);
-            let api: Api<DeserializeGuard<CredentialProvider>> = scoped(&context.client, scope);
+            let name = format!("credentialproviders{}", within(scope));
+            let ready = readiness.pending(&name, &mut first);
+            let watch = context.api_server.watch_client(&name);
+            let api: Api<DeserializeGuard<CredentialProvider>> = scoped(watch.client(), scope);
             tasks.spawn(watch::follow_providers(
                 Arc::clone(&context),
+                watch,
                 api,
                 watcher::Config::default(),
                 ready,
@@ -211,19 +223,27 @@ impl Operator {
             senders.insert(scope, sender);
         }
         tasks.spawn(distribute(requests, senders));
-        let complete = async move {
-            while listed.join_next().await.is_some() {}
-            context.memory.completed();
+        let complete = {
+            let context = Arc::clone(&context);
+            async move {
+                while listed.join_next().await.is_some() {}
+                context.memory.completed();
+            }
         };
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => context.leadership.close(),
             Some(ended) = tasks.join_next() => return ended_by_itself(&stop, ended),
             Some(ended) = passes.join_next() => return ended_by_itself(&stop, ended),
             () = async { complete.await; std::future::pending().await } => {}
         }
         // Passes end by themselves once they are told to; everything else is dropped.
-        while passes.join_next().await.is_some() {}
-        tracing::info!("all passes have ended");
+        let all_ended = async { while passes.join_next().await.is_some() {} };
+        match tokio::time::timeout(PASSES_END_WITHIN, all_ended).await {
+            Ok(()) => tracing::info!("all passes have ended"),
+            Err(_) => {
+                tracing::warn!("some passes did not end in time; they are taken up at the next start");
+            }
+        }
         Ok(())
     }
 }
@@ -290,18 +310,29 @@ async fn make_passes(
     stop: CancellationToken,
 ) {
     let (store, writer) = reflector::store::<Guarded>();
-    let api: Api<Guarded> = scoped(&context.client, &scope);
-    let changes = changes(Arc::clone(&context), api, writer, ready);
+    let watch = context
+        .api_server
+        .watch_client(&format!("credentialrequests{}", within(&scope)));
+    let api: Api<Guarded> = scoped(watch.client(), &scope);
+    let listed = CancellationToken::new();
+    let ready = {
+        let listed = listed.clone();
+        move || {
+            listed.cancel();
+            ready();
+        }
+    };
+    let changes = changes(Arc::clone(&context), watch, api, writer, ready);
     let wakes =
         tokio_stream(wakes).map(|key: RequestKey| ObjectRef::new(&key.name).within(&key.namespace));
     let queue = stream::select(changes, wakes)
         .map(|reference| Ok::<_, watcher::Error>(ReconcileRequest::from(reference)))
-        .take_until(stop.cancelled_owned());
+        .take_until(stop.clone().cancelled_owned());
     let store: Store<Guarded> = store;
     // The slots bound the passes of all scopes together. The same bound within each keeps those
     // that wait for a slot where waiting costs nothing.
     let bound = u16::try_from(context.settings.concurrency).unwrap_or(u16::MAX);
-    applier(
+    let passes = applier(
         |request, context| Box::pin(reconcile::reconcile(request, context)),
         |_, error: &std::convert::Infallible, _| match *error {},
         context,
@@ -310,19 +341,40 @@ async fn make_passes(
         Config::default().concurrency(bound),
     )
     // A request that is gone by now needs no pass.
-    .for_each(|_| std::future::ready(()))
-    .await;
+    .for_each(|_| std::future::ready(()));
+    // The applier waits for the first list, also when it has been told to stop.
+    let stopped_before_the_list = async {
+        stop.cancelled().await;
+        if listed.is_cancelled() {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        () = passes => {}
+        () = stopped_before_the_list => {}
+    }
+}
+
+/// Forgets what is remembered of the cluster each time that etcd turns out to have been restored.
+async fn forget_after_restores(context: Arc<Context>) {
+    let mut restores = context.api_server.restores();
+    while restores.changed().await.is_ok() {
+        context.memory.forget_the_cluster();
+        context.links.forget_the_cluster();
+    }
 }
 
 /// Follows the requests of one scope into the store, and says over which a pass is due.
 fn changes(
     context: Arc<Context>,
+    watch: WatchClient,
     api: Api<Guarded>,
     writer: reflector::store::Writer<Guarded>,
     ready: impl FnOnce() + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send {
     let config = watcher::Config::default();
-    let watched = watch::events(api, config)
+    let watched = watch
+        .events(api, config)
         .map(Ok::<_, watcher::Error>)
         .modify(|request| {
             // Large, and of no use.
@@ -434,6 +486,10 @@ async fn provider_pass_of(
     let deadline = context.settings.pass_deadline;
     let of = key.clone();
     let links = Arc::clone(&context);
+    if !context.leadership.until_acting().await {
+        return (key, None);
+    }
+    let _under_way = context.api_server.health().pass();
     let pass = tokio::spawn(async move {
         tokio::time::timeout(deadline, provider_pass::reconcile(&context, &of)).await
     });

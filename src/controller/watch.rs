@@ -5,19 +5,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
 
 use super::{
+    apiserver::WatchClient,
     context::Context,
     key::{ProviderKey, RequestKey, SecretKey},
     link::Declared,
@@ -28,26 +26,6 @@ use crate::api::{
     ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
     REVOKE_FINALIZER, reference::ProviderKind, validate,
 };
-
-/// A stream of events that goes on after errors, with the usual pauses.
-pub fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    survive(watcher::watcher(api, config).default_backoff())
-}
-
-fn survive<K: Send>(
-    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
-) -> impl Stream<Item = Event<K>> + Send {
-    stream.filter_map(async |event| match event {
-        Ok(event) => Some(event),
-        Err(error) => {
-            tracing::warn!(%error, "a watch failed; it is taken up again");
-            None
-        }
-    })
-}
 
 /// A change of a request. Says whether a pass is due.
 pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialRequest>) -> bool {
@@ -125,9 +103,14 @@ pub async fn follow_secrets(
     name: Option<String>,
     ready: impl FnOnce() + Send,
 ) {
+    let within = namespace.iter().map(|namespace| format!(" in {namespace}"));
+    let named = name.iter().map(|name| format!(" named {name}"));
+    let which: String = within.chain(named).collect();
+    let watch = context.api_server.watch_client(&format!("secrets{which}"));
+    let client = watch.client().clone();
     let api: Api<PartialObjectMeta<Secret>> = match &namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
     };
     let mut config = watcher::Config::default();
     if let Some(name) = &name {
@@ -135,7 +118,7 @@ pub async fn follow_secrets(
     }
     let mut ready = Some(ready);
     let mut listed = BTreeSet::new();
-    let mut stream = std::pin::pin!(events(api, config));
+    let mut stream = std::pin::pin!(watch.events(api, config));
     while let Some(event) = stream.next().await {
         match event {
             Event::Init => listed.clear(),
@@ -226,8 +209,9 @@ fn wake_provider(context: &Context, provider: &ProviderKey) {
 pub async fn follow_namespaces(context: Arc<Context>, ready: impl FnOnce() + Send) {
     let mut ready = Some(ready);
     let mut listed = BTreeSet::new();
-    let api: Api<PartialObjectMeta<Namespace>> = Api::all(context.client.clone());
-    let mut stream = std::pin::pin!(events(api, watcher::Config::default()));
+    let watch = context.api_server.watch_client("namespaces");
+    let api: Api<PartialObjectMeta<Namespace>> = Api::all(watch.client().clone());
+    let mut stream = std::pin::pin!(watch.events(api, watcher::Config::default()));
     while let Some(event) = stream.next().await {
         match event {
             Event::InitApply(namespace) | Event::Apply(namespace) => {
@@ -292,6 +276,7 @@ impl ProviderObject for CredentialProvider {
 /// Follows the providers of one kind.
 pub async fn follow_providers<K: ProviderObject>(
     context: Arc<Context>,
+    watch: WatchClient,
     api: Api<DeserializeGuard<K>>,
     config: watcher::Config,
     ready: impl FnOnce() + Send,
@@ -299,7 +284,7 @@ pub async fn follow_providers<K: ProviderObject>(
     let mut ready = Some(ready);
     let mut listed = BTreeSet::new();
     let mut known: BTreeSet<ProviderKey> = BTreeSet::new();
-    let mut stream = std::pin::pin!(events(api, config));
+    let mut stream = std::pin::pin!(watch.events(api, config));
     while let Some(event) = stream.next().await {
         match event {
             Event::Init => listed.clear(),

@@ -13,6 +13,7 @@ mod changes;
 mod cloudcenter;
 mod cloudmc;
 mod cluster;
+mod connections;
 mod contested;
 mod cost;
 mod crash;

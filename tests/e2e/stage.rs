@@ -40,7 +40,7 @@ use testkit::{
     control_plane::{ControlPlane, Options, service_account_user, write_kubeconfig},
     dce::{DceOptions, DceSimulator},
     wait::eventually,
-    wire::{CallHead, WireProxy},
+    wire::{CallHead, TcpProxy, WireProxy},
 };
 
 /// Long enough for a busy machine; a test that is well ends long before.
@@ -81,6 +81,8 @@ pub struct Stage {
     pub login: (String, String),
     /// Between the operator and the API server.
     pub wire: WireProxy,
+    /// In front of `wire`, for stories about broken connections.
+    pub tcp: Option<TcpProxy>,
     /// The API server, as an administrator who arranges things.
     pub client: Client,
     /// More flags for the operator.
@@ -127,6 +129,7 @@ impl Stage {
         let login = dce.add_user("operator");
         let stage = Stage {
             wire: WireProxy::start(plane.url(), Some(plane.ca_pem())).expect("the proxy starts"),
+            tcp: None,
             token: String::new(),
             directory: tempfile::tempdir().expect("a temporary directory"),
             team,

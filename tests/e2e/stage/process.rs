@@ -30,7 +30,8 @@ impl Stage {
     pub async fn spawn(&mut self, identity: &str) -> Operator {
         self.starts += 1;
         let kubeconfig = self.directory.path().join("kubeconfig");
-        write_kubeconfig(&kubeconfig, self.wire.url(), None, &self.token).expect("a kubeconfig");
+        let url = self.tcp.as_ref().map_or(self.wire.url(), TcpProxy::url);
+        write_kubeconfig(&kubeconfig, url, None, &self.token).expect("a kubeconfig");
         let log = std::fs::File::create(self.log_path(self.starts)).expect("a log file");
         let process = Command::new(env!("CARGO_BIN_EXE_credential-operator"))
             .args([

@@ -30,11 +30,12 @@ mod connections;
 mod fault;
 mod forward;
 mod journal;
+mod tcp;
 mod tls;
 mod upstream;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -43,6 +44,7 @@ use tokio::runtime::Runtime;
 pub use call::{Call, CallHead, KubernetesCall, summarize};
 pub use certificate::Certificate;
 pub use fault::{Fault, ResponseParts, RuleHandle};
+pub use tcp::{TcpFault, TcpProxy};
 
 use connections::Switch;
 use fault::Rules;
@@ -54,6 +56,7 @@ use upstream::Upstream;
 /// stops when dropped.
 pub struct WireProxy {
     url: String,
+    address: SocketAddr,
     ca_pem: Option<String>,
     journal: Arc<Journal>,
     rules: Arc<Rules>,
@@ -93,7 +96,8 @@ impl WireProxy {
     ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
         listener.set_nonblocking(true)?;
-        let port = listener.local_addr()?.port();
+        let address = listener.local_addr()?;
+        let port = address.port();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("wire-proxy")
@@ -120,6 +124,7 @@ impl WireProxy {
         };
         Ok(Self {
             url: format!("{scheme}://127.0.0.1:{port}"),
+            address,
             ca_pem: certificate.map(|certificate| certificate.ca_pem().to_owned()),
             journal,
             rules,
@@ -132,6 +137,12 @@ impl WireProxy {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What clients must trust; None without TLS.
