@@ -48,6 +48,13 @@ pub struct PassLabel {
     pub outcome: &'static str,
 }
 
+/// What became of an event that was lost, as a label.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct EventLabel {
+    /// The status code of the API server, or `no answer`.
+    pub outcome: String,
+}
+
 /// Name, type and meaning of every metric; the reference in the docs is made from it.
 pub const REFERENCE: &[(&str, &str, &str)] = &[
     (
@@ -86,6 +93,11 @@ pub const REFERENCE: &[(&str, &str, &str)] = &[
         "Credentials that were given up, or thrown away without being revoked: they may be alive. Tokens among them expire by themselves.",
     ),
     (
+        "credential_operator_lost_events_total",
+        "counter",
+        "Events that the API server did not take, by its status code.",
+    ),
+    (
         "credential_operator_passes_total",
         "counter",
         "Passes over requests by outcome.",
@@ -109,6 +121,7 @@ pub struct Metrics {
     requests: Family<ProviderLabel, Gauge>,
     failures: Family<ReasonLabel, Counter>,
     left_behind: Counter,
+    lost_events: Family<EventLabel, Counter>,
     passes: Family<PassLabel, Counter>,
     duration: Histogram,
 }
@@ -124,6 +137,7 @@ impl Default for Metrics {
             requests: Family::default(),
             failures: Family::default(),
             left_behind: Counter::default(),
+            lost_events: Family::default(),
             passes: Family::default(),
             duration: Histogram::new(exponential_buckets(0.001, 4.0, 8)),
         };
@@ -148,6 +162,7 @@ impl Default for Metrics {
             requests,
             failures,
             left_behind,
+            lost_events,
             passes,
             duration
         );
@@ -180,6 +195,15 @@ impl Metrics {
     /// Counts a credential that was issued, not published, and cannot be revoked.
     pub fn left_behind(&self) {
         self.left_behind.inc();
+    }
+
+    /// Counts an event that was not written. `outcome` is the API server's status code, or `no answer`.
+    pub fn lost_event(&self, outcome: &str) {
+        self.lost_events
+            .get_or_create(&EventLabel {
+                outcome: outcome.to_owned(),
+            })
+            .inc();
     }
 
     /// Notes that a credential was published.
@@ -276,6 +300,7 @@ mod tests {
         metrics.call("p", "issue", Ok(()));
         metrics.failure(Reason::Timeout);
         metrics.left_behind();
+        metrics.lost_event("422");
         metrics.published("p", Timestamp::UNIX_EPOCH);
         metrics.pass("settled", Duration::from_millis(3));
         metrics.set_provider(

@@ -23,7 +23,7 @@ use super::{key::RequestKey, leader::Leadership, lock};
 use crate::{
     api::{Reason, provider},
     clock,
-    plan::{Failure, Urgency},
+    plan::{Failure, Pause, Urgency},
     providers::http::{Turns, failed},
 };
 
@@ -54,8 +54,10 @@ struct Inner {
     under_way: u32,
     /// When the rate is spent up to; a GCRA, in which the past is not saved beyond one second.
     spent_until: Instant,
-    /// The provider asked to be left alone until then.
+    /// No call is made before then, whoever wants that.
     paused_until: Instant,
+    /// The provider asked to be left alone until then.
+    asked_until: Instant,
     queue: BTreeMap<(Urgency, u64), RequestKey>,
     /// Where in the queue each one stands, and since when.
     in_queue: HashMap<RequestKey, ((Urgency, u64), Instant)>,
@@ -93,6 +95,7 @@ impl Budget {
                 under_way: 0,
                 spent_until: now,
                 paused_until: now,
+                asked_until: now,
                 queue: BTreeMap::new(),
                 in_queue: HashMap::new(),
                 kept: HashMap::new(),
@@ -171,10 +174,12 @@ impl Budget {
         }
     }
 
-    /// Leaves the provider alone for a while.
+    /// Leaves the provider alone for a while, as it has asked.
     pub fn pause(&self, length: Duration) {
+        let until = clock::monotonic() + length;
         let mut inner = lock(&self.inner);
-        inner.paused_until = inner.paused_until.max(clock::monotonic() + length);
+        inner.asked_until = inner.asked_until.max(until);
+        inner.paused_until = inner.paused_until.max(until);
     }
 
     /// For calls that belong to no request.
@@ -182,9 +187,9 @@ impl Budget {
         Passerby(Arc::clone(self))
     }
 
-    /// Whether the provider is left alone because it does not answer.
-    pub fn is_open(&self) -> bool {
-        lock(&self.inner).is_open()
+    /// Why the provider is left alone now, if it is.
+    pub fn left_alone(&self) -> Option<Pause> {
+        lock(&self.inner).left_alone(clock::monotonic())
     }
 
     /// Waits for the rate, and accounts for a call.
@@ -195,13 +200,24 @@ impl Budget {
             let from = inner.rate_allows_at(now).max(inner.paused_until).max(now);
             let wait = from.saturating_duration_since(now);
             if wait > LONGEST_TURN {
-                let reason = match inner.is_open() {
-                    true => Reason::ProviderUnavailable,
-                    false => Reason::RateLimited,
+                let (reason, words) = match inner.left_alone(now) {
+                    Some(Pause::Outage) => (
+                        Reason::ProviderUnavailable,
+                        "the provider did not answer several times in a row and is left alone for a while",
+                    ),
+                    Some(Pause::Asked) => (
+                        Reason::RateLimited,
+                        "the provider asked to be left alone for a while",
+                    ),
+                    None => (
+                        Reason::WaitingForBudget,
+                        "the provider's budget (spec.budget) is spent for the moment",
+                    ),
                 };
+                // For the caller alone: the provider has said nothing new, so nobody else waits for it.
                 return Err(Failure {
-                    retry_after: SignedDuration::try_from(wait).ok(),
-                    ..failed(reason, "the provider is left alone for a while")
+                    rest: SignedDuration::try_from(wait).ok(),
+                    ..failed(reason, words)
                 });
             }
             inner.spend(now);
@@ -293,6 +309,14 @@ impl Budget {
 impl Inner {
     fn is_open(&self) -> bool {
         self.outages >= OUTAGES
+    }
+
+    fn left_alone(&self, now: Instant) -> Option<Pause> {
+        if self.is_open() {
+            Some(Pause::Outage)
+        } else {
+            (self.asked_until > now).then_some(Pause::Asked)
+        }
     }
 
     /// How many calls may be under way now: one, to see whether the provider is back.

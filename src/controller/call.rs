@@ -31,7 +31,7 @@ pub(super) fn permitted(pass: &mut Pass, urgency: Urgency) -> bool {
     match link.budget.acquire(&pass.key, urgency) {
         Ok(permit) => pass.permit = Some(Arc::new(permit)),
         Err(wait) => {
-            pass.seen.outage = link.budget.is_open();
+            pass.seen.left_alone = link.budget.left_alone();
             pass.seen.queued = SignedDuration::try_from(wait)
                 .ok()
                 .or(Some(SignedDuration::MAX))

@@ -66,7 +66,7 @@ pub struct Context {
     /// Figures for people.
     pub metrics: Metrics,
     /// Where events go.
-    pub events: kube::runtime::events::Recorder,
+    pub events: super::events::Events,
     /// The slots of passes.
     pub slots: Arc<Semaphore>,
     /// Has passes made.

@@ -36,7 +36,8 @@ impl From<kube::Error> for PassError {
     }
 }
 
-fn is_terminating(status: &kube::core::Status) -> bool {
+/// Whether the API server refuses a write because the namespace is being deleted.
+pub fn is_terminating(status: &kube::core::Status) -> bool {
     status.details.as_ref().is_some_and(|details| {
         details
             .causes

@@ -48,6 +48,8 @@ pub(super) fn facts(
     let annotation = |name: &str| request.annotations().get(name).cloned();
     Request {
         name: request.name_any(),
+        // Known when the provider is looked at, as is the namespace below.
+        provider: String::new(),
         generation: request.metadata.generation.unwrap_or_default(),
         deleting: request
             .metadata

@@ -496,6 +496,7 @@ pub fn refused_login(failure: &Failure, inputs: &str, attempts: u32) -> LoginRec
         attempts: attempts.saturating_add(1),
         not_before: failure
             .retry_after
+            .max(failure.rest)
             .and_then(|wait| now.checked_add(wait).ok()),
         message: Some(failure.message.clone()),
     }

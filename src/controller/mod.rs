@@ -10,6 +10,7 @@ mod call;
 mod came;
 pub mod context;
 pub mod error;
+pub mod events;
 mod facts;
 mod finalizer;
 pub mod key;

@@ -115,6 +115,7 @@ impl Pass {
             untold(access, &key, &provider)
         };
         let mut facts = facts(&request, &uid, &ask, kind);
+        facts.provider = provider.to_string();
         facts.namespace_deleting = context.namespaces.is_going(&key.namespace);
         owner.is_login = is_login;
         let recorded = recorded(&request);
@@ -129,7 +130,7 @@ impl Pass {
             in_hand: None,
             call_under_way: false,
             queued: None,
-            outage: link.as_ref().is_some_and(|link| link.budget.is_open()),
+            left_alone: link.as_ref().and_then(|link| link.budget.left_alone()),
             taken: BTreeSet::new(),
             stuck: BTreeSet::new(),
             leftovers: BTreeSet::new(),

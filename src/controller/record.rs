@@ -8,10 +8,7 @@ use kube::{
     Api, Resource, ResourceExt,
     api::{Patch, PatchParams},
     core::{DeserializeGuard, DynamicObject, ObjectMeta, error_boundary::InvalidObject},
-    runtime::{
-        controller::Action,
-        events::{Event, EventType},
-    },
+    runtime::controller::Action,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -261,19 +258,10 @@ pub fn tell_about(context: &Arc<Context>, reference: ObjectReference, note: repo
         note.action.to_owned()
     };
     tokio::spawn(async move {
-        let event = Event {
-            type_: if note.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
-            reason: note.reason.to_owned(),
-            note: Some(note.note),
-            action,
-            secondary: None,
-        };
-        if let Err(error) = context.events.publish(&event, &reference).await {
-            tracing::debug!(%error, "an event could not be sent");
+        let client = context.client.clone();
+        let sent = context.events.publish(client, &reference, note, action);
+        if let Err(outcome) = sent.await {
+            context.metrics.lost_event(&outcome);
         }
     });
 }

@@ -59,12 +59,8 @@ impl Operator {
         let (request_wakes, requests) = mpsc::unbounded_channel();
         let (provider_wakes, providers) = mpsc::unbounded_channel();
         let (secret_wakes, secrets) = mpsc::unbounded_channel();
-        let reporter = kube::runtime::events::Reporter {
-            controller: "credential-operator".to_owned(),
-            instance: std::env::var("HOSTNAME").ok(),
-        };
         let context = Context {
-            events: kube::runtime::events::Recorder::new(client.clone(), reporter),
+            events: super::events::Events::default(),
             client,
             api_server,
             slots: Arc::new(tokio::sync::Semaphore::new(settings.concurrency)),

@@ -65,14 +65,15 @@ pub fn class(reason: Reason) -> Class {
         | Reason::FinalizerRefused
         | Reason::Expired
         | Reason::TargetAltered
-        | Reason::TargetContested => Class::Transient,
+        | Reason::TargetContested
+        // A call found no turn in time, behind those that are under way.
+        | Reason::WaitingForBudget => Class::Transient,
         // These say that things are well; as a failure they would be a defect.
         Reason::Synced
         | Reason::SyncedUnverified
         | Reason::Progressing
         | Reason::Revoking
         | Reason::InUse
-        | Reason::WaitingForBudget
         | Reason::Nominal
         | Reason::LoginWorks
         | Reason::SkipsVerification

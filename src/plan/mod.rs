@@ -90,10 +90,14 @@ pub enum Step {
     },
 }
 
-/// Who goes first when a provider's budget is scarce: what expires first, then new requests, then
-/// what can wait.
+/// Who goes first when a provider's budget is scarce: the first proof of what was issued, then what
+/// expires first, then new requests, then what can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
+    /// A credential was issued and is in this process alone until it is proven: a crash would lose
+    /// it. Nobody starves, because each issue earns one such proof. A proof that failed is repeated
+    /// with the urgency that its request has.
+    InHand,
     /// A published credential expires at this time.
     Expiring(Timestamp),
     /// Nothing usable is published, or a request is being deleted.
@@ -244,7 +248,7 @@ fn after_issue(
     match &in_hand.proof {
         Proof::Missing => match hindrance(seen, now) {
             Some(decision) => decision,
-            None => Decision::Do(Step::Verify(urgency(seen, now))),
+            None => Decision::Do(Step::Verify(urgency_of_proof(seen, in_hand, now))),
         },
         Proof::Given | Proof::Impossible => {
             writes::blocked(seen, now).unwrap_or(Decision::Do(Step::Publish))
@@ -458,6 +462,14 @@ fn back_off(failure: &FailureRecord, seen: &Observed, now: Timestamp) -> Option<
     }
 }
 
+fn urgency_of_proof(seen: &Observed, in_hand: &InHand, now: Timestamp) -> Urgency {
+    let issued_at = in_hand.credential.issued_at;
+    match seen.failure_that_counts() {
+        Some(failure) if failure.last_attempt_time > issued_at => urgency(seen, now),
+        _ => Urgency::InHand,
+    }
+}
+
 fn urgency(seen: &Observed, now: Timestamp) -> Urgency {
     match seen.published() {
         Some(_) if checks::leaked(seen, now).is_some() => Urgency::New,
@@ -511,17 +523,7 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
         Decision::Wait(Wait {
             reason: WaitReason::Budget,
             ..
-        }) if seen.outage => Some((
-            Reason::ProviderUnavailable,
-            "the provider did not answer several times in a row; it is asked ever more rarely until it does".to_owned(),
-        )),
-        Decision::Wait(Wait {
-            reason: WaitReason::Budget,
-            ..
-        }) => Some((
-            Reason::WaitingForBudget,
-            "the provider's budget (spec.budget) is spent for the moment; this request stands in its queue".to_owned(),
-        )),
+        }) => Some(in_queue(seen)),
         Decision::Wait(Wait {
             reason: WaitReason::Contested,
             ..
@@ -541,5 +543,26 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             ..
         }) => regeneration::failure(seen),
         _ => None,
+    }
+}
+
+/// Why a request stands in the queue of the provider's budget.
+fn in_queue(seen: &Observed) -> (Reason, String) {
+    let provider = &seen.request.provider;
+    match seen.left_alone {
+        Some(Pause::Outage) => (
+            Reason::ProviderUnavailable,
+            format!("{provider} did not answer several times in a row; it is asked ever more rarely until it does"),
+        ),
+        Some(Pause::Asked) => (
+            Reason::RateLimited,
+            format!(
+                "{provider} asked to be left alone for a while; this request stands in the queue and goes on by itself"
+            ),
+        ),
+        None => (
+            Reason::WaitingForBudget,
+            "the provider's budget (spec.budget) is spent for the moment; this request stands in its queue".to_owned(),
+        ),
     }
 }

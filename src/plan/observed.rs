@@ -36,8 +36,8 @@ pub struct Observed {
     /// How long the request will stand in the queue of the provider's budget, or has stood there, if it
     /// does.
     pub queued: Option<SignedDuration>,
-    /// Whether the provider is left alone because it did not answer several times in a row.
-    pub outage: bool,
+    /// Why the provider is left alone now; absent when it is not.
+    pub left_alone: Option<Pause>,
     /// Serials whose names are taken at the provider, or were given up: they are not used again.
     pub taken: BTreeSet<u64>,
     /// Serials that could not be revoked for a reason of their own, in this round of attempts.
@@ -64,6 +64,15 @@ pub struct Observed {
     pub done: Done,
 }
 
+/// Why no call is made to a provider for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The provider did not answer several times in a row.
+    Outage,
+    /// The provider asked for it.
+    Asked,
+}
+
 /// What a pass has written so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -84,6 +93,8 @@ pub struct Done {
 pub struct Request {
     /// Its name, for messages.
     pub name: String,
+    /// Kind and name of the provider that it names, for messages.
+    pub provider: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// Since when it is being deleted, if it is.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    Decision, Observed, Published, Step, Wait, WaitReason, backoff, conditions::conditions, ledger,
-    obstacle, regeneration, retire, schedule,
+    Decision, Observed, Pause, Published, Step, Wait, WaitReason, backoff, conditions::conditions,
+    ledger, obstacle, regeneration, retire, schedule,
 };
 use crate::api::{
     Reason, condition,
@@ -123,7 +123,8 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
             let long = seen
                 .queued
                 .is_some_and(|length| length > schedule::LONG_QUEUE);
-            !wrote && !(new && (long || seen.outage))
+            let outage = seen.left_alone == Some(Pause::Outage);
+            !wrote && !(new && (long || outage))
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
         WaitReason::Rest

@@ -5,10 +5,13 @@
 //! unless a flag says otherwise; and no error of it holds a URL, a header or a body: some systems
 //! take secrets in the query string.
 
+mod body;
+mod retry_after;
+
 use std::{error::Error, time::Duration};
 
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use reqwest::{
     Method, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -16,6 +19,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -28,6 +32,7 @@ use crate::{
     clock,
     plan::{Failure, Refusal},
 };
+pub use body::Size;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -35,10 +40,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long a call may take in all.
 pub const TOTAL: Duration = Duration::from_secs(10);
-/// The largest body that is read. Headers are bounded by the HTTP library (about 400 KiB).
-const LARGEST_BODY: usize = 1024 * 1024;
-/// The longest that a provider can ask to be left alone.
-const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// How a server is reached.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +77,9 @@ pub struct Call<'a> {
     pub headers: &'a [(HeaderName, &'a SecretString)],
     /// A body of JSON, which may hold secrets.
     pub body: Option<&'a Value>,
+    /// How much of the answer's body is read. Its headers are bounded by the HTTP library (about
+    /// 400 KiB).
+    pub size: Size,
 }
 
 impl<'a> Call<'a> {
@@ -88,6 +92,7 @@ impl<'a> Call<'a> {
             bearer: None,
             headers: &[],
             body: None,
+            size: Size::USUAL,
         }
     }
 }
@@ -117,6 +122,10 @@ pub struct Answer {
     headers: HeaderMap,
     /// The body. It may hold secrets, so it is wiped and cannot be printed.
     pub body: Zeroizing<Vec<u8>>,
+    /// Whether nothing of the body was cut off, as the call's [`Size`] can ask for.
+    pub is_whole: bool,
+    /// Held for as long as a long body is in memory.
+    _place: Option<SemaphorePermit<'static>>,
 }
 
 impl HttpClient {
@@ -210,22 +219,15 @@ impl HttpClient {
         let (is_json, retry_after) = facts(response.headers());
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
-            if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(failed(
-                    Reason::UnexpectedAnswer,
-                    "the answer is larger than 1 MiB",
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = body::read(&mut response, call.size).await?;
         Ok(Answer {
             status,
             is_json,
             retry_after,
             headers,
-            body,
+            body: body.bytes,
+            is_whole: body.is_whole,
+            _place: body._place,
         })
     }
 
@@ -283,6 +285,8 @@ impl Answer {
             retry_after,
             headers,
             body: Zeroizing::new(body.as_bytes().to_vec()),
+            is_whole: true,
+            _place: None,
         }
     }
 
@@ -352,20 +356,9 @@ fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let is_json =
         text(header::CONTENT_TYPE).is_some_and(|value| value.to_ascii_lowercase().contains("json"));
-    let retry_after = text(header::RETRY_AFTER).and_then(|value| retry_after(value, clock::now()));
+    let retry_after = text(header::RETRY_AFTER)
+        .and_then(|value| retry_after::read(value, text(header::DATE), clock::now()));
     (is_json, retry_after)
-}
-
-/// RFC 9110, section 10.2.3: seconds, or a date.
-fn retry_after(value: &str, now: Timestamp) -> Option<SignedDuration> {
-    let wait = match value.trim().parse::<u32>() {
-        Ok(seconds) => SignedDuration::from_secs(i64::from(seconds)),
-        Err(_) => jiff::fmt::rfc2822::parse(value.trim())
-            .ok()?
-            .timestamp()
-            .duration_since(now),
-    };
-    Some(wait.clamp(SignedDuration::ZERO, LONGEST_RETRY_AFTER))
 }
 
 /// What became of a call that got no answer. Of the library's error only its kind is used.
@@ -430,26 +423,6 @@ fn cause<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        for (value, expected) in [
-            ("7", Some(7)),
-            (" 0 ", Some(0)),
-            ("99999999", Some(3600)),
-            ("Thu, 01 Jan 2026 00:01:30 GMT", Some(90)),
-            ("Wed, 31 Dec 2025 00:00:00 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            assert_eq!(
-                retry_after(value, now).map(|wait| wait.as_secs()),
-                expected,
-                "{value}"
-            );
-        }
-    }
 
     #[test]
     fn segments_are_encoded_and_prefixes_kept() {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod grants;
+mod large;
 mod odd;
 
 use std::collections::BTreeMap;

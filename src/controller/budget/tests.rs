@@ -96,7 +96,7 @@ async fn a_provider_that_does_not_answer_is_left_alone_and_then_asked_by_one_cal
     for permit in &permits {
         permit.answered(false);
     }
-    assert!(budget.is_open());
+    assert_eq!(budget.left_alone(), Some(Pause::Outage));
     drop(permits);
     let begun = clock::monotonic();
     assert!(budget.acquire(&key("a"), Urgency::New).is_err());
@@ -110,7 +110,7 @@ async fn a_provider_that_does_not_answer_is_left_alone_and_then_asked_by_one_cal
     assert!(woken.try_recv().is_err(), "one call at a time");
     probe.answered(true);
     assert_eq!(woken.recv().await, Some(key("b")), "it is back");
-    assert!(!budget.is_open());
+    assert_eq!(budget.left_alone(), None);
 }
 
 #[tokio::test]
@@ -123,4 +123,44 @@ async fn who_leaves_gives_its_place_away() {
     assert_eq!(woken.recv().await, Some(key("a")));
     budget.leave(&key("a"));
     assert_eq!(woken.recv().await, Some(key("b")));
+}
+
+#[tokio::test]
+async fn a_call_that_has_to_wait_for_long_says_why_and_has_nobody_else_wait() {
+    let (asked, _woken) = budget(1000, 8);
+    asked.pause(Duration::from_secs(60));
+    let (dead, _woken) = budget(1000, 8);
+    for _ in 0..OUTAGES {
+        dead.answered(false);
+    }
+    lock(&dead.inner).paused_until += Duration::from_secs(60);
+    let (spent, _woken) = budget(1, 8);
+    for _ in 0..10 {
+        lock(&spent.inner).spend(clock::monotonic());
+    }
+    for (budget, pause, reason, words) in [
+        (
+            asked,
+            Some(Pause::Asked),
+            Reason::RateLimited,
+            "asked to be",
+        ),
+        (
+            dead,
+            Some(Pause::Outage),
+            Reason::ProviderUnavailable,
+            "did not answer",
+        ),
+        (spent, None, Reason::WaitingForBudget, "budget"),
+    ] {
+        assert_eq!(budget.left_alone(), pause, "{reason}");
+        let failure = budget.passerby().next().await.unwrap_err();
+        assert_eq!(failure.reason, reason);
+        assert!(failure.message.contains(words), "{}", failure.message);
+        assert_eq!(failure.retry_after, None, "the provider did not ask for it");
+        assert!(
+            failure.rest > Some(SignedDuration::from_secs(5)),
+            "{reason}"
+        );
+    }
 }

@@ -66,7 +66,7 @@ fn a_new_request_gets_a_proven_credential() {
             "issued: prove it before anybody sees it",
             with_in_hand(fresh(), Proof::Missing),
             1,
-            Exactly(Do(Verify(New))),
+            Exactly(Do(Verify(Urgency::InHand))),
         ),
         case(
             "proven: publish it",

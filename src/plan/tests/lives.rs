@@ -81,7 +81,7 @@ fn a_pass_takes_the_fewest_steps() {
         steps,
         [
             Step::Issue(1, Urgency::New),
-            Step::Verify(Urgency::New),
+            Step::Verify(Urgency::InHand),
             Step::Publish
         ]
     );

@@ -37,6 +37,7 @@ fn fresh() -> Observed {
     Observed {
         request: Request {
             name: "s3".into(),
+            provider: "ClusterCredentialProvider cloud".into(),
             generation: 1,
             deleting: None,
             namespace_deleting: false,
@@ -73,7 +74,7 @@ fn fresh() -> Observed {
         in_hand: None,
         call_under_way: false,
         queued: None,
-        outage: false,
+        left_alone: None,
         taken: BTreeSet::new(),
         stuck: BTreeSet::new(),
         leftovers: BTreeSet::new(),

@@ -249,6 +249,45 @@ fn a_new_request_in_a_long_queue_says_so_once() {
 }
 
 #[test]
+fn a_request_in_a_queue_says_why_its_provider_is_not_asked() {
+    for (what, pause, reason, words) in [
+        (
+            "a pause that the provider asked for",
+            Some(Pause::Asked),
+            "RateLimited",
+            "ClusterCredentialProvider cloud asked to be left alone",
+        ),
+        (
+            "an outage",
+            Some(Pause::Outage),
+            "ProviderUnavailable",
+            "ClusterCredentialProvider cloud did not answer",
+        ),
+        ("the budget", None, "WaitingForBudget", "spec.budget"),
+    ] {
+        for (seen, now) in [(fresh(), 0), (synced(), 3000)] {
+            let queued = change(seen, |seen| {
+                seen.queued = Some(SignedDuration::from_secs(60));
+                seen.left_alone = pause;
+            });
+            let obstacle = super::super::obstacle(&queued, &plan(&queued, at(now)));
+            let (stated, message) = obstacle.unwrap();
+            assert_eq!(stated.as_str(), reason, "{what}");
+            assert!(message.contains(words), "{what}: {message}");
+        }
+        let new = change(fresh(), |seen| {
+            seen.queued = Some(SignedDuration::from_secs(60));
+            seen.left_alone = pause;
+        });
+        assert_eq!(
+            verdict(&written(&new, 0)),
+            ("rCsf".to_owned(), reason),
+            "{what}"
+        );
+    }
+}
+
+#[test]
 fn the_status_says_what_happens_next_and_what_failed() {
     let status = written(&synced(), 1);
     assert_eq!(

@@ -459,7 +459,7 @@ fn what_is_issued_and_not_published_is_revoked() {
             "it is proven before anybody sees it",
             rotate(in_hand(pair(1), Proof::Missing)),
             1,
-            Exactly(Do(Verify(Routine(Timestamp::MAX)))),
+            Exactly(Do(Verify(Urgency::InHand))),
         ),
         case(
             "after a failed proof: revoke it",

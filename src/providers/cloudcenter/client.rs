@@ -21,7 +21,7 @@ use crate::{
     plan::{Failure, Refusal},
     providers::{
         LoginValues,
-        http::{Answer, Call, HttpClient, Turns},
+        http::{Answer, Call, HttpClient, Size, Turns},
     },
 };
 
@@ -113,9 +113,16 @@ impl Client {
         query: &[(&str, &str)],
     ) -> Result<Answer, Failure> {
         let headers = self.headers();
+        // A server that knows no pages shows all users at once.
+        let size = if path.ends_with(&["users"]) {
+            Size::LIST
+        } else {
+            Size::USUAL
+        };
         let call = Call {
             query,
             headers: &headers,
+            size,
             ..Call::new(Method::GET, path)
         };
         self.http.send(turns, call).await

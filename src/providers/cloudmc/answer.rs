@@ -6,14 +6,16 @@ use std::{fmt, marker::PhantomData};
 use reqwest::StatusCode;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer,
+    },
 };
 use serde_json::Value;
 
 use crate::{
     api::Reason,
     plan::Failure,
-    providers::http::{Answer, by_status, failed},
+    providers::http::{Answer, Size, by_status, failed},
 };
 
 /// How the system is called in messages.
@@ -24,6 +26,14 @@ pub const NAME: &str = "CloudMC";
 struct Outcome {
     #[serde(default)]
     errors: Value,
+}
+
+/// The same part of an answer that is longer than any failure: whether there are errors, and no
+/// copy of them.
+#[derive(Deserialize)]
+struct LongOutcome {
+    #[serde(default)]
+    errors: Option<Vec<IgnoredAny>>,
 }
 
 /// The part of a successful answer that matters.
@@ -63,9 +73,8 @@ pub enum Said {
 
 /// What an answer says about the call.
 pub fn said(answer: &Answer) -> Said {
-    let outcome: Result<Outcome, _> = serde_json::from_slice(&answer.body);
-    let errors = match outcome {
-        Ok(outcome) => outcome.errors,
+    let errors = match errors(answer) {
+        Ok(errors) => errors,
         // Whether there are errors is not known: what can be read of the rest is no success.
         Err(_) if answer.status.is_success() => return Said::Failed(nonsense()),
         Err(_) => Value::Null,
@@ -114,6 +123,17 @@ pub fn said(answer: &Answer) -> Said {
                 answer.status.as_u16()
             ),
         })),
+    }
+}
+
+/// The errors that an answer tells of, or that it is nothing of CloudMC's.
+fn errors(answer: &Answer) -> Result<Value, serde_json::Error> {
+    if answer.body.len() <= Size::USUAL.bytes() {
+        serde_json::from_slice::<Outcome>(&answer.body).map(|outcome| outcome.errors)
+    } else {
+        let outcome: LongOutcome = serde_json::from_slice(&answer.body)?;
+        let any = outcome.errors.is_some_and(|errors| !errors.is_empty());
+        Ok(if any { Value::Bool(true) } else { Value::Null })
     }
 }
 
@@ -181,14 +201,31 @@ pub fn one<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
     Ok(data.0)
 }
 
+/// Whether a list of `T` begins in an answer that was cut off ([`Size::BEGINNING`]). CloudMC tells
+/// a failure in a few hundred bytes, so an answer that goes on beyond that is a success.
+///
+/// # Errors
+/// Those of a call, also where the answer was not cut off; `UnexpectedAnswer`.
+pub fn begins<T: DeserializeOwned>(answer: &Answer) -> Result<(), Failure> {
+    if answer.is_whole || !answer.status.is_success() {
+        said(answer).done(answer)?;
+        return list::<T>(answer).map(drop);
+    }
+    match serde_json::from_slice::<Envelope<Many<T>>>(&answer.body) {
+        // All is well up to where it was cut off.
+        Err(error) if error.is_eof() => Ok(()),
+        _ => Err(nonsense()),
+    }
+}
+
 /// A list, and whether it is all of it. It has no pages that one could rely on, but may say how many
 /// entries there are.
 ///
 /// # Errors
 /// `UnexpectedAnswer`.
 pub fn list<T: DeserializeOwned>(answer: &Answer) -> Result<(Vec<T>, bool), Failure> {
-    let envelope: Envelope<Vec<T>> = parse(answer)?;
-    let data = envelope
+    let envelope: Envelope<Many<T>> = parse(answer)?;
+    let Many(data) = envelope
         .data
         .ok_or_else(|| unexpected("answers without data"))?;
     let stated = envelope.metadata.and_then(|metadata| metadata.record_count);
@@ -236,5 +273,38 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for One<T> {
         }
 
         deserializer.deserialize_any(Either(PhantomData)).map(One)
+    }
+}
+
+/// How many entries of a list are read: in a few bytes each, a long answer could hold millions.
+const MOST_ENTRIES: usize = 50_000;
+
+/// A list that is not longer than [`MOST_ENTRIES`].
+struct Many<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = seq.next_element()? {
+                    if entries.len() == MOST_ENTRIES {
+                        return Err(serde::de::Error::custom("too many entries"));
+                    }
+                    entries.push(entry);
+                }
+                Ok(entries)
+            }
+        }
+
+        deserializer.deserialize_seq(Entries(PhantomData)).map(Many)
     }
 }

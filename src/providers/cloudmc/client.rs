@@ -17,7 +17,7 @@ use crate::{
     plan::{Failure, Refusal},
     providers::{
         LoginValues,
-        http::{Answer, Call, HttpClient, Turns, failed},
+        http::{Answer, Call, HttpClient, Size, Turns, failed},
     },
 };
 
@@ -107,14 +107,16 @@ impl Client {
         }
     }
 
-    /// `GET environments`, which shows every user something and changes nothing.
+    /// `GET environments`, which shows every user something and changes nothing. Only the beginning
+    /// is read: the list grows with the environments of the organization, and whether the login
+    /// works shows at once.
     ///
     /// # Errors
     /// `LoginRefused`, and those of any call.
     pub async fn test_login(&self, turns: &dyn Turns) -> Result<(), Failure> {
-        let answer = self.get(turns, Sort::Environment.path(), &[]).await?;
-        answer::said(&answer).done(&answer)?;
-        answer::list::<Listed>(&answer).map(drop)
+        let path = Sort::Environment.path();
+        let answer = self.get(turns, path, &[], Size::BEGINNING).await?;
+        answer::begins::<Listed>(&answer)
     }
 
     /// What CloudMC knows about a connection or an environment. Of several environments of the same name,
@@ -133,8 +135,11 @@ impl Client {
         let found = match asked {
             Named::Id(id) => self.by_id(turns, sort, id).await?,
             Named::Name(name) => {
-                let answer = self.get(turns, sort.path(), &[]).await?;
-                answer::said(&answer).done(&answer)?;
+                let size = Size::LIST_OR_BEGINNING;
+                let answer = self.get(turns, sort.path(), &[], size).await?;
+                if answer.is_whole || !answer.status.is_success() {
+                    answer::said(&answer).done(&answer)?;
+                }
                 pick(sort, name, &answer, within, for_whom)?
             }
         };
@@ -148,7 +153,7 @@ impl Client {
     async fn by_id(&self, turns: &dyn Turns, sort: Sort, id: &str) -> Result<Entity, Trouble> {
         let mut path = sort.path().to_vec();
         path.push(id);
-        let answer = self.get(turns, &path, &[]).await?;
+        let answer = self.get(turns, &path, &[], Size::USUAL).await?;
         this_one(sort, id, &answer)
     }
 
@@ -164,7 +169,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let path = ["services", "connections", connection, "apiInfo"];
         let query = [("environmentId", environment)];
-        self.get(turns, &path, &query).await
+        self.get(turns, &path, &query, Size::USUAL).await
     }
 
     async fn get(
@@ -172,11 +177,13 @@ impl Client {
         turns: &dyn Turns,
         path: &[&str],
         query: &[(&str, &str)],
+        size: Size,
     ) -> Result<Answer, Failure> {
         let headers = [(API_KEY, &self.key)];
         let call = Call {
             query,
             headers: &headers,
+            size,
             ..Call::new(Method::GET, path)
         };
         self.http.send(turns, call).await
@@ -208,6 +215,14 @@ pub(super) fn pick(
     within: Option<&Entity>,
     for_whom: &(dyn Fn(&Entity) -> bool + Sync),
 ) -> Result<Entity, Trouble> {
+    if !answer.is_whole {
+        return Err(Trouble::Call(unexpected(&format!(
+            "shows the login so many {}s that the list is larger than {} MiB; state the id in {}",
+            sort.noun(),
+            Size::LIST_OR_BEGINNING.mib(),
+            sort.field()
+        ))));
+    }
     let (all, is_whole) = answer::list::<Listed>(answer)?;
     let named = all
         .into_iter()

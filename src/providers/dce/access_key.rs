@@ -24,7 +24,7 @@ use crate::{
     plan::{Credential, Failure, Revocation},
     providers::{
         Holder, Identity, Issuance, Issued,
-        http::{Answer, Call, Turns, failed},
+        http::{Answer, Call, Size, Turns, failed},
     },
 };
 
@@ -262,6 +262,7 @@ impl Client {
     async fn keys(&self, turns: &dyn Turns, login: &SecretString) -> Result<Vec<Key>, Failure> {
         let call = Call {
             bearer: Some(login.expose_secret()),
+            size: Size::LIST,
             ..Call::new(
                 Method::GET,
                 &[API[0], API[1], API[2], "current-user", "accesstokens"],

@@ -438,7 +438,7 @@ impl Client {
         }
         let request = Request {
             query: &[("type", "ec2"), ("user_id", own)],
-            ..Request::new(Method::GET, &["v3", "credentials"])
+            ..Request::list(&["v3", "credentials"])
         };
         let answer = self.call(turns, session, request).await?;
         if answer.status != StatusCode::OK {

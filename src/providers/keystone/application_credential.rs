@@ -268,7 +268,7 @@ impl Client {
         let path = ["v3", "users", owner, "application_credentials"];
         let request = Request {
             query: &[("name", &name)],
-            ..Request::new(Method::GET, &path)
+            ..Request::list(&path)
         };
         let answer = self.call(turns, session, request).await?;
         match answer.status {

@@ -29,7 +29,7 @@ use crate::{
     plan::{Failure, Refusal},
     providers::{
         LoginValues, Permission,
-        http::{Answer, Call, HttpClient, Turns, failed},
+        http::{Answer, Call, HttpClient, Size, Turns, failed},
     },
 };
 
@@ -443,6 +443,7 @@ impl Client {
             query: request.query,
             headers: &[(CALLER, &session.token)],
             body: request.body,
+            size: request.size,
             ..Call::new(request.method.clone(), request.path)
         };
         self.http.send(turns, call).await
@@ -492,6 +493,8 @@ pub struct Request<'a> {
     pub query: &'a [(&'a str, &'a str)],
     /// The body.
     pub body: Option<&'a Value>,
+    /// How much of the answer is read.
+    pub size: Size,
 }
 
 impl<'a> Request<'a> {
@@ -502,6 +505,15 @@ impl<'a> Request<'a> {
             path,
             query: &[],
             body: None,
+            size: Size::USUAL,
+        }
+    }
+
+    /// A call for a list, which grows with what users make at Keystone.
+    pub fn list(path: &'a [&'a str]) -> Self {
+        Request {
+            size: Size::LIST,
+            ..Request::new(Method::GET, path)
         }
     }
 }

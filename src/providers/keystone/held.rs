@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::{
@@ -29,7 +29,7 @@ impl Client {
         let own = session.user.id.clone();
         let request = Request {
             query: &[("user_id", &own)],
-            ..Request::new(Method::GET, &["v3", "credentials"])
+            ..Request::list(&["v3", "credentials"])
         };
         let answer = self.call(turns, session, request).await?;
         match answer.status {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::{Client, answer, client::Request, login::Scope, names::Named, session::Session};
@@ -27,7 +27,7 @@ impl Client {
             id: String,
         }
         let mut session = self.session(turns, &Scope::None).await?;
-        let request = Request::new(Method::GET, &["v3", "auth", "projects"]);
+        let request = Request::list(&["v3", "auth", "projects"]);
         let answer = self.call(turns, &mut session, request).await?;
         if answer.status != StatusCode::OK {
             return Err(answer::failure(&answer));

@@ -125,7 +125,7 @@ impl Client {
                 ("effective", ""),
                 ("include_names", ""),
             ],
-            ..Request::new(Method::GET, &["v3", "role_assignments"])
+            ..Request::list(&["v3", "role_assignments"])
         };
         let answer = self.call(turns, session, request).await?;
         let many: Many<Assignment> = list(&answer)?;
@@ -167,7 +167,7 @@ impl Client {
         let path = ["v3", what];
         let request = Request {
             query,
-            ..Request::new(Method::GET, &path)
+            ..Request::list(&path)
         };
         let answer = self.call(turns, session, request).await?;
         let mut many: Many<T> = list(&answer)?;

@@ -21,7 +21,7 @@ use crate::{
     plan::{Failure, Refusal},
     providers::{
         LoginValues,
-        http::{Answer, Call, HttpClient, Turns, failed},
+        http::{Answer, Call, HttpClient, Size, Turns, failed},
         keystone::{self, session::Session},
     },
 };
@@ -150,9 +150,16 @@ impl Client {
         }
         let mut path = vec!["v1", project, "aksks"];
         path.extend(user);
+        // Asked about a user, SODA lists all credentials of that user.
+        let size = if method == Method::GET {
+            Size::LIST
+        } else {
+            Size::USUAL
+        };
         let call = Call {
             headers: &[(CALLER, &session.token)],
             body,
+            size,
             ..Call::new(method, &path)
         };
         self.http.send(turns, call).await

@@ -6,11 +6,12 @@ use std::time::Duration;
 use testkit::wire::{Fault, ResponseParts};
 
 use super::*;
-use crate::stage::status_of;
+use crate::stage::{message_of, status_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keystone_that_asks_for_a_pause_gets_it_from_all_requests() {
-    const PAUSE: Duration = Duration::from_secs(7);
+    // Longer than a new request stands in a queue without a word.
+    const PAUSE: Duration = Duration::from_secs(20);
     let mut rig = Rig::simulated("ks-pause").await;
     rig.stage.start().await;
     rig.stage.apply(&rig.access_key("before")).await;
@@ -33,6 +34,18 @@ async fn a_keystone_that_asks_for_a_pause_gets_it_from_all_requests() {
     rig.stage
         .annotate("before", "credential-operator.dev/rotate", "1")
         .await;
+    let told = rig
+        .stage
+        .until("second", "the pause is told", |request| {
+            status_of(request, "Ready") == ("False", "RateLimited")
+        })
+        .await;
+    let words = message_of(&told, "Ready");
+    let provider = format!("ClusterCredentialProvider {}", rig.name());
+    assert!(
+        words.starts_with(&format!("{provider} asked to be left alone")),
+        "{words}"
+    );
     for name in ["first", "second"] {
         rig.stage
             .within(PAUSE + SOON, name, "Ready=True", |request| {

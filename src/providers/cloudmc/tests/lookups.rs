@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
+        answer,
         client::{Sort, Trouble, pick, this_one},
         names::{Entity, Named},
     },
@@ -306,4 +307,71 @@ fn an_id_leads_to_what_is_answered_about_it_and_to_nothing_else() {
             failure.message
         );
     }
+}
+
+/// So many environments as the documentation shows them, each with a description of a KiB.
+fn many(count: usize) -> String {
+    let items: Vec<Value> = (0..count)
+        .map(|number| {
+            let mut item = environment(&format!("e{number}"), &format!("tenant-{number}"), HERE);
+            item["description"] = json!("d".repeat(1024));
+            item
+        })
+        .collect();
+    json!({"data": items}).to_string()
+}
+
+#[test]
+fn a_name_is_found_in_a_list_of_thousands() {
+    let body = many(3000);
+    assert!(body.len() > 3 * 1024 * 1024);
+    assert_eq!(found("tenant-2999", &answer(200, &body)).unwrap(), "e2999");
+    let failing = format!(
+        "{}, \"errors\": [{{\"code\": 500}}]}}",
+        &body[..body.len() - 1]
+    );
+    let failure = answer::said(&answer(200, &failing)).done(&answer(200, &failing));
+    assert_eq!(failure.unwrap_err().reason, Reason::UnexpectedAnswer);
+    let hostile = format!("{{\"data\": [{}{{}}]}}", "{},".repeat(100_000));
+    let failure = found("tenant-1", &answer(200, &hostile)).unwrap_err();
+    assert_eq!(failure.reason, Reason::UnexpectedAnswer);
+}
+
+#[test]
+fn a_list_that_was_cut_off_leads_to_no_environment_and_names_the_field() {
+    let mut answer = answer(200, &many(10)[..5000]);
+    answer.is_whole = false;
+    let failure = found("tenant-1", &answer).unwrap_err();
+    assert_eq!(failure.reason, Reason::UnexpectedAnswer);
+    let words = "larger than 8 MiB; state the id in spec.cloudMC.serviceKeys.environment";
+    assert!(failure.message.contains(words), "{}", failure.message);
+}
+
+#[test]
+fn a_login_works_where_the_beginning_of_a_list_shows_it() {
+    let whole = many(10);
+    for (what, body, is_whole, works) in [
+        ("a whole list", whole.as_str(), true, true),
+        ("no environment", r#"{"data": []}"#, true, true),
+        ("the beginning of a list", &whole[..5000], false, true),
+        ("a list that breaks off", &whole[..5000], true, false),
+        ("the beginning of a page", "<html><head>", false, false),
+        (
+            "the beginning of something else",
+            r#"{"data": {"fields": ["#,
+            false,
+            false,
+        ),
+        ("errors", r#"{"errors": [{"code": 500}]}"#, true, false),
+        ("more than was asked for", whole.as_str(), false, false),
+    ] {
+        let mut answer = answer(200, body);
+        answer.is_whole = is_whole;
+        let begins = answer::begins::<Value>(&answer);
+        assert_eq!(begins.is_ok(), works, "{what}");
+    }
+    let mut refused = page(401, "<html>");
+    refused.is_whole = false;
+    let failure = answer::begins::<Value>(&refused).unwrap_err();
+    assert_eq!(failure.reason, Reason::LoginRefused);
 }

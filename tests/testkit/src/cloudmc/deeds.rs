@@ -122,12 +122,19 @@ impl CloudMcSimulator {
         self.cloudmc.state().environments.push(Environment {
             id: id.clone(),
             name: name.to_owned(),
+            description: String::new(),
             organization: organization.to_owned(),
             connection: connection.to_owned(),
             members: BTreeSet::new(),
             created: Timestamp::now(),
         });
         id
+    }
+
+    /// Describes an environment, with as much text as somebody likes.
+    pub fn describe_environment(&self, environment: &str, description: &str) {
+        let mut state = self.cloudmc.state();
+        environment_of(&mut state, environment).description = description.to_owned();
     }
 
     /// Removes an environment and everybody's values in it.

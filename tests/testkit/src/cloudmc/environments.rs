@@ -43,7 +43,7 @@ fn describe(state: &State, environment: &Environment) -> Value {
     json!({
         "id": environment.id,
         "name": environment.name,
-        "description": "",
+        "description": environment.description,
         "membership": "MANY_USERS",
         "creationDate": format!("{:.3}", environment.created),
         "organization": {

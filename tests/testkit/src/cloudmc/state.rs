@@ -70,6 +70,7 @@ pub(super) struct Connection {
 pub(super) struct Environment {
     pub(super) id: String,
     pub(super) name: String,
+    pub(super) description: String,
     pub(super) organization: String,
     pub(super) connection: String,
     /// Ids of users.
