@@ -67,10 +67,7 @@ mod tests {
     fn names_never_change_between_versions() {
         // What an older version made is found by these.
         let uid = "0b8a1f9e-4b1c-4a51-9a3d-0c2f6f8f6f10";
-        assert_eq!(
-            access_key(&identity(uid, 1)),
-            "IXHO7RUAZSE2XWU5Z467"
-        );
+        assert_eq!(access_key(&identity(uid, 1)), "IXHO7RUAZSE2XWU5Z467");
         assert_eq!(
             application_credential(&identity(uid, 7)),
             format!("credential-operator-{uid}-7")
