@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock,
-    plan::{Damage, Gate, Revocation, Step, Target, Urgency, regeneration},
+    plan::{Credential, Damage, Gate, Revocation, Step, Target, Urgency, regeneration},
     providers::{Ask, Connection, Holder, Identity, NotRegenerated, Permission, Told},
     secret::SecretData,
 };
@@ -160,17 +160,29 @@ fn identity(pass: &Pass, serial: u64) -> Identity {
         cluster: pass.context.namespaces.cluster(),
         namespace: pass.key.namespace.clone(),
         name: pass.key.name.clone(),
-        held: held(pass),
+        held: held(pass, serial),
     }
 }
 
-/// The id of what is published, or was last, as far as anybody has written that down.
-fn held(pass: &Pass) -> Option<String> {
+/// The provider's id of the credential in hand, if it has this serial; else of the published one, or of
+/// the one that was published last, as the Secret or the status has it.
+fn held(pass: &Pass, serial: u64) -> Option<String> {
+    if let Some(in_hand) = in_hand(pass, serial) {
+        return in_hand.id.clone();
+    }
     let published = pass.seen.published();
     let recorded = pass.seen.recorded.credentials.iter();
     published
         .and_then(|published| published.id.clone())
         .or_else(|| recorded.max_by_key(|record| record.serial)?.id.clone())
+}
+
+/// The credential in hand, if it has this serial.
+fn in_hand(pass: &Pass, serial: u64) -> Option<&Credential> {
+    let in_hand = pass.seen.in_hand.as_ref();
+    in_hand
+        .map(|in_hand| &in_hand.credential)
+        .filter(|credential| credential.serial == serial)
 }
 
 async fn verify(pass: &mut Pass, urgency: Urgency) {
@@ -226,8 +238,12 @@ async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
     Ok(())
 }
 
-/// Whom a credential belonged to at the provider, as far as anybody has written that down.
+/// The user at the provider to whom a credential belonged when it was issued: of the credential in hand
+/// by the provider's own word, of others by the status or the Secret.
 fn owner_of(pass: &Pass, serial: u64) -> Option<String> {
+    if let Some(in_hand) = in_hand(pass, serial) {
+        return in_hand.owner.clone();
+    }
     let published = pass.seen.published();
     let published = published.filter(|published| published.serial == serial);
     // Who may write the status is trusted more than who may write Secrets.

@@ -104,13 +104,13 @@ pub async fn reach(
 /// Why a connection is not safe, where it is not.
 pub fn insecure(reach: &Reach) -> Option<(Reason, String)> {
     let plain = reach
-        .endpoints()
-        .find(|endpoint| endpoint.scheme() == "http");
-    if let Some(plain) = plain {
+        .servers()
+        .find(|(_, endpoint)| endpoint.scheme() == "http");
+    if let Some((field, _)) = plain {
         let at = if reach.also.is_empty() {
             String::new()
         } else {
-            format!(" to {plain}")
+            format!(" to {field}")
         };
         Some((
             Reason::PlainHTTP,
@@ -207,17 +207,18 @@ fn guard(context: &Context, key: &ProviderKey, reach: &Reach) -> Result<Option<G
         settings.tenant_endpoints.clone(),
         settings.api_server.clone(),
     );
-    if reach
-        .endpoints()
-        .all(|endpoint| guard.permits_literal(endpoint))
-    {
-        Ok(Some(guard))
-    } else {
-        Err(Refusal::new(
+    let refused = reach
+        .servers()
+        .find(|(_, endpoint)| !guard.permits_literal(endpoint));
+    match refused {
+        None => Ok(Some(guard)),
+        Some((field, _)) => Err(Refusal::new(
             Reason::EndpointRefused,
-            "the endpoint is an address that is reserved for the cluster; see the operator's flag \
-             --tenant-endpoints",
-        ))
+            format!(
+                "{field} is an address that is reserved for the cluster; see the operator's flag \
+                 --tenant-endpoints"
+            ),
+        )),
     }
 }
 

@@ -59,6 +59,8 @@ pub struct HttpSettings {
 pub struct HttpClient {
     client: reqwest::Client,
     endpoint: Url,
+    /// The field of the provider that names the server, where the provider names several.
+    field: Option<&'static str>,
     guard: Option<Guard>,
 }
 
@@ -162,6 +164,7 @@ impl HttpClient {
         Ok(HttpClient {
             client,
             endpoint: endpoint.clone(),
+            field: None,
             guard: settings.guard,
         })
     }
@@ -173,7 +176,10 @@ impl HttpClient {
     /// `UnexpectedAnswer` when it was too large; that of [`Turns::next`].
     pub async fn send(&self, turns: &dyn Turns, call: Call<'_>) -> Result<Answer, Failure> {
         turns.next().await?;
-        let answer = self.make(call).await;
+        let answer = self
+            .make(call)
+            .await
+            .map_err(|failure| self.of_the_server(failure));
         turns.answered(match &answer {
             Ok(answer) => !answer.status.is_server_error(),
             Err(failure) => !is_outage(failure.reason),
@@ -235,6 +241,27 @@ impl HttpClient {
     #[must_use]
     pub fn at(self, endpoint: Url) -> Self {
         HttpClient { endpoint, ..self }
+    }
+
+    /// The same client, whose failures begin with the field that names the server: for a provider with
+    /// several servers, where "the server" would not say which.
+    #[must_use]
+    pub fn named_by(self, field: &'static str) -> Self {
+        HttpClient {
+            field: Some(field),
+            ..self
+        }
+    }
+
+    /// A failure with the field that names the server, where the provider names several.
+    fn of_the_server(&self, failure: Failure) -> Failure {
+        let Some(field) = self.field else {
+            return failure;
+        };
+        Failure {
+            message: format!("{field}: {}", failure.message),
+            ..failure
+        }
     }
 
     /// The base URL.
@@ -312,7 +339,7 @@ pub fn by_status(status: StatusCode, retry_after: Option<SignedDuration>, who: &
         ),
         _ if status.is_redirection() => (
             Reason::UnexpectedAnswer,
-            "points to another address, which is not followed; correct the endpoint",
+            "points to another address, which is not followed; correct its endpoint",
         ),
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
             (Reason::Timeout, "or a gateway before it ran out of time")

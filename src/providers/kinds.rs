@@ -227,7 +227,7 @@ impl Kind {
                 created: "A pair of the type `ec2` in a project, of the login's user, made at SODA's Keystone. Its access key follows \
                           from the request's UID and the serial; the secret key is random.",
                 proven: "SODA shows it, for the right user and project. Where it does not, Keystone is asked, and Keystone alone can \
-                         say that it is gone.",
+                         say that it is gone. SODA's S3 is not called; each access key has the form that it accepts.",
                 rotation: "A new pair is made at Keystone and published. The old one is deleted there after the overlap.",
                 deletion: "The request waits until each pair by its names is deleted at Keystone, which knows none any more. Then the \
                            Secret goes. SODA's own delete is never called.",

@@ -39,9 +39,11 @@ pub use systems::{Ask, Connection, Kind, Layout, System};
 pub struct Reach {
     /// The base URL, without a slash at the end of its path.
     pub endpoint: Url,
-    /// The base URLs of further servers to which the login goes, or what comes of it. The same
+    /// The field of the provider with that URL.
+    pub field: &'static str,
+    /// Further servers to which the login, or a token that the login gets, is sent. The same
     /// certificates are trusted there.
-    pub also: Vec<Url>,
+    pub also: Vec<Server>,
     /// The certificates to trust, instead of the public ones.
     pub ca: Option<CaBundleRef>,
     /// Whether the server's certificate is not checked.
@@ -50,10 +52,26 @@ pub struct Reach {
     pub login: SecretRef,
 }
 
+/// A further server of a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// The field of the provider with its URL.
+    pub field: &'static str,
+    /// Its base URL.
+    pub endpoint: Url,
+}
+
 impl Reach {
-    /// All servers to which the login goes, or what comes of it.
+    /// The URLs of all servers to which the login, or a token that the login gets, is sent.
     pub fn endpoints(&self) -> impl Iterator<Item = &Url> {
-        std::iter::once(&self.endpoint).chain(&self.also)
+        self.servers().map(|(_, endpoint)| endpoint)
+    }
+
+    /// The same servers, each with the field of the provider that names it.
+    pub fn servers(&self) -> impl Iterator<Item = (&'static str, &Url)> {
+        let also = self.also.iter();
+        std::iter::once((self.field, &self.endpoint))
+            .chain(also.map(|server| (server.field, &server.endpoint)))
     }
 }
 
@@ -113,8 +131,9 @@ pub struct Identity {
     pub namespace: String,
     /// The name of the request, for people.
     pub name: String,
-    /// The provider's id of what the request's Secret holds by now, as far as that is known. A hint,
-    /// for kinds that look for something that is there already.
+    /// The provider's id of the credential in hand, if it has this serial; else of the one that the
+    /// request's Secret holds, as far as that is known. A hint, for kinds whose credentials have no
+    /// derived name.
     pub held: Option<String>,
 }
 

@@ -83,6 +83,7 @@ pub fn read(spec: &CloudCenterProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            field: "spec.cloudCenter.endpoint",
             also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,

@@ -66,6 +66,7 @@ pub fn read(spec: &CloudMcProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            field: "spec.cloudMC.endpoint",
             also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,

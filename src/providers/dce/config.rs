@@ -72,6 +72,7 @@ pub fn read(spec: &DceProvider) -> Result<(Config, Reach), Refusal> {
         config,
         Reach {
             endpoint,
+            field: "spec.dce.endpoint",
             also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,

@@ -33,9 +33,10 @@ use crate::{
     secret::SecretData,
 };
 
-/// How many random bytes a secret key is made of; it is written in hexadecimal digits, because some
-/// clients stumble over `/` and `+`.
-const SECRET_BYTES: usize = 24;
+/// How many random bytes a secret key is made of. Written in hexadecimal digits, because some clients
+/// stumble over `/` and `+`, they are 40 characters: as many as AWS's own have, and the most that MinIO
+/// accepts.
+const SECRET_BYTES: usize = 20;
 
 /// What a login with an application credential is told.
 const NEEDS_PASSWORD: &str = "Keystone does not let application credentials make or see access keys; give the provider a \

@@ -37,7 +37,7 @@ pub fn words(answer: &Answer) -> Option<String> {
 /// `UnexpectedAnswer` when it is not what Keystone answers.
 pub fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
     serde_json::from_slice(&answer.body)
-        .map_err(|_| unexpected("answers with something that it never says; check the endpoint"))
+        .map_err(|_| unexpected("answers with something that it never says; check its endpoint"))
 }
 
 /// An answer that makes no sense.
@@ -54,7 +54,7 @@ pub fn no_token(answer: &Answer) -> Result<(), Failure> {
     match answer.status {
         StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND if words(answer).is_some() => Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Err(unexpected(&format!(
-            "is not what answers with HTTP {} to a question about a token; look at the endpoint, and at what stands between",
+            "is not what answers with HTTP {} to a question about a token; look at its endpoint, and at what stands between",
             answer.status.as_u16()
         ))),
         _ => Err(failure(answer)),

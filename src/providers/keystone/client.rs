@@ -369,7 +369,7 @@ impl Client {
         let answer = self.send(turns, session, request).await?;
         if answer.status == StatusCode::NOT_FOUND && super::answer::words(&answer).is_none() {
             return Err(unexpected(
-                "is not what answers with HTTP 404 there; look at the endpoint, and at what stands between",
+                "is not what answers with HTTP 404 there; look at its endpoint, and at what stands between",
             ));
         }
         Ok(answer)

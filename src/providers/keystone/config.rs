@@ -121,6 +121,7 @@ pub fn read(spec: &KeystoneProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
+            field: "spec.keystone.endpoint",
             also: Vec::new(),
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,

@@ -88,7 +88,10 @@ impl Client {
             Standing::Hidden => Ok(Proof::Impossible),
             // SODA shows nobody but admins what belongs to others.
             Standing::Same if owner != session.user.id => Ok(Proof::Impossible),
-            Standing::Same => Err(answer::at_odds(rows.as_deref())),
+            Standing::Same => {
+                let shows_others = rows.is_some_and(|rows| !rows.is_empty());
+                Err(answer::at_odds(shows_others))
+            }
         }
     }
 }

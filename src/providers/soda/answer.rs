@@ -1,6 +1,8 @@
 //! What SODA's answers say. Nothing of their text is ever shown: some of it is Keystone's, and some
 //! tells of the network behind. What they mean was seen on the services themselves.
 
+use std::ops::RangeInclusive;
+
 use reqwest::StatusCode;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -43,15 +45,34 @@ pub struct Pair {
     pub secret_key: Zeroizing<String>,
 }
 
+/// How many characters an access key has at SODA's S3, which answers any other with HTTP 403,
+/// `InvalidAccessKeyId`.
+const ACCESS_KEY: RangeInclusive<usize> = 5..=20;
+
+/// The longest secret key that is published.
+const LONGEST_SECRET: usize = 512;
+
 impl Pair {
-    /// Whether it is whole, and of letters that can stand in a header and in an environment.
-    pub fn is_fit(&self) -> bool {
-        let fit = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 512
-                && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        fit(&self.access_key) && fit(&self.secret_key)
+    /// Why SODA's S3 refuses requests that are signed with the pair, or a client cannot hold it in its
+    /// environment; `None` for a pair that works.
+    pub fn defect(&self) -> Option<&'static str> {
+        let is_of_s3 = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if !ACCESS_KEY.contains(&self.access_key.len()) || !self.access_key.bytes().all(is_of_s3) {
+            return Some(
+                "its access key is not one of 5 to 20 letters, digits, '-', '.', '_' and '~', and SODA's S3 refuses all others",
+            );
+        }
+        // SODA's S3 drops every backslash from what Keystone has stored, before it reads the JSON. So a
+        // secret that JSON writes with one is another secret there.
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
+        let secret = self.secret_key.as_str();
+        if !(1..=LONGEST_SECRET).contains(&secret.len()) || !secret.bytes().all(is_plain) {
+            return Some(
+                "its secret key is empty, too long, or has characters such as a line break, a space, 'é', '\"' or '\\', which \
+                 SODA's S3 does not read as they are",
+            );
+        }
+        None
     }
 }
 
@@ -91,7 +112,7 @@ pub fn rows(answer: &Answer, user: &str) -> Result<Option<Vec<Row>>, Failure> {
 pub fn made(answer: &Answer) -> Result<Pair, Failure> {
     serde_json::from_slice(&answer.body)
         .ok()
-        .filter(Pair::is_fit)
+        .filter(|pair: &Pair| pair.defect().is_none())
         .ok_or_else(|| unexpected("answers with no pair to the request for one"))
 }
 
@@ -139,9 +160,9 @@ pub fn unavailable(what: &str) -> Failure {
     failed(Reason::ProviderUnavailable, format!("{NAME} {what}"))
 }
 
-/// Keystone has a pair, and SODA shows something else.
-pub fn at_odds(rows: Option<&[Row]>) -> Failure {
-    if rows.is_some_and(|rows| !rows.is_empty()) {
+/// Keystone has a pair, and SODA shows other credentials of the user, or none.
+pub fn at_odds(shows_others: bool) -> Failure {
+    if shows_others {
         unavailable("does not show the pair as Keystone has it")
     } else {
         unavailable(

@@ -52,8 +52,11 @@ impl Client {
         values: &LoginValues,
         layout: keystone::Layout,
     ) -> Result<Self, Refusal> {
-        let soda = http.clone().at(config::base(http.endpoint()));
-        let at_keystone = http.at(config.keystone.clone());
+        let soda = http
+            .clone()
+            .at(config::base(http.endpoint()))
+            .named_by(config::ENDPOINT);
+        let at_keystone = http.at(config.keystone.clone()).named_by(config::KEYSTONE);
         Ok(Client {
             keystone: keystone::Client::new(&config.at_keystone(), at_keystone, values, layout)?,
             http: soda,

@@ -12,7 +12,7 @@ use crate::{
         validate,
     },
     plan::Refusal,
-    providers::{Reach, keystone},
+    providers::{Reach, Server, keystone},
 };
 
 /// What a provider declares, apart from how its servers are reached.
@@ -50,6 +50,12 @@ pub enum Way {
     },
 }
 
+/// The field with SODA's URL.
+pub(super) const ENDPOINT: &str = "spec.soda.endpoint";
+
+/// The field with the URL of the Keystone that SODA asks.
+pub(super) const KEYSTONE: &str = "spec.soda.keystone.endpoint";
+
 /// What fields are called in messages.
 pub(super) const FIELD: &str = "spec.soda.accessKey";
 
@@ -72,9 +78,8 @@ pub fn base(endpoint: &Url) -> Url {
 /// When a field is not valid; the refusal names it.
 pub fn read(spec: &SodaProvider) -> Result<(Config, Reach), Refusal> {
     let allow_http = spec.allow_http.unwrap_or(false);
-    let endpoint = validate::endpoint("spec.soda.endpoint", &spec.endpoint, allow_http)?;
-    let field = "spec.soda.keystone.endpoint";
-    let keystone = validate::endpoint(field, &spec.keystone.endpoint, allow_http)?;
+    let endpoint = validate::endpoint(ENDPOINT, &spec.endpoint, allow_http)?;
+    let keystone = validate::endpoint(KEYSTONE, &spec.keystone.endpoint, allow_http)?;
     let tls = spec.tls.clone().unwrap_or_default();
     validate::tls("spec.soda.tls", &tls)?;
     if let Some(s3) = &spec.s3 {
@@ -91,7 +96,11 @@ pub fn read(spec: &SodaProvider) -> Result<(Config, Reach), Refusal> {
         },
         Reach {
             endpoint,
-            also: vec![keystone],
+            field: ENDPOINT,
+            also: vec![Server {
+                field: KEYSTONE,
+                endpoint: keystone,
+            }],
             skip_verify: tls.insecure_skip_verify.unwrap_or(false),
             ca: tls.ca_bundle_secret_ref,
             login: login.clone(),

@@ -67,8 +67,8 @@ struct Inventory {
 }
 
 impl Client {
-    /// Deletes all credentials of the login's user, if the pair that the request has published is among
-    /// them.
+    /// Deletes all credentials of the login's user, if the pair that the request has published, or has in
+    /// hand, is among them.
     ///
     /// # Errors
     /// `DestroysMore` with what will be deleted, until that was said for a while; `NotAllowed`; those of a
@@ -319,11 +319,14 @@ impl Inventory {
     }
 }
 
-/// The id of the pair that the request has published last, where the request goes and this serial is one
-/// that was published. A rotation has found the same pair, and ends nothing.
+/// The id of the pair that ends with the request: the one in hand under this serial, else the one that
+/// was published last, if this serial was published. `None` while the request stays: a rotation finds
+/// the same pair again and ends nothing.
 fn pair_of<'a>(holder: &Holder<'a>) -> Option<&'a str> {
-    let was_published = holder.is_last && holder.owner.is_some();
-    holder.identity.held.as_deref().filter(|_| was_published)
+    // Both the credential in hand and a published one have a recorded owner; a serial that came to
+    // nothing has none.
+    let is_known = holder.is_last && holder.owner.is_some();
+    holder.identity.held.as_deref().filter(|_| is_known)
 }
 
 /// The beginning of a text that somebody else chose.

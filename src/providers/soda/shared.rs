@@ -19,13 +19,15 @@ use crate::{
     providers::{
         Identity, Issued, Permission,
         http::{Turns, failed},
-        keystone::{identity::pair_id, session::Session},
+        keystone::{identity::pair_id, names::Named, session::Session},
     },
 };
 
 /// The pairs of the login's user for a project that can be shared.
 struct Shareable {
     pairs: Vec<Pair>,
+    /// Pairs that cannot be used, each with the reason. None of them is published.
+    unfit: Vec<(Pair, &'static str)>,
     /// The access keys of those that were made for requests, which do not count: they end with those.
     ours: Vec<String>,
     /// Whether it is certain that there are no others.
@@ -57,6 +59,11 @@ impl Client {
             doubt.settled(&project);
             let pair = found.pairs.swap_remove(place);
             return Ok(self.published(&session, identity, &pair, &found.pairs));
+        }
+        if let Some(unfit) = found.unfit.first() {
+            // If SODA made this one, it would make more like it at each attempt.
+            let way_out = "delete it at Keystone, or give the provider a user of its own";
+            return Err(unusable(unfit, &ask.pair.project, way_out));
         }
         if !found.is_certain && identity.held.is_some() {
             return Err(answer::unavailable(
@@ -137,6 +144,20 @@ impl Client {
         if let Some(pair) = place.and_then(|place| pairs.get(place)) {
             return Ok(self.published(&session, identity, pair, &[]));
         }
+        let unfit = match access {
+            Some(access) => found
+                .unfit
+                .iter()
+                .find(|(pair, _)| pair.access_key == access),
+            None => found.unfit.first().filter(|_| pairs.is_empty()),
+        };
+        if let Some(unfit) = unfit {
+            let way_out = match access {
+                Some(_) => "name another one in spec.soda.accessKey.accessKeyID",
+                None => "make another one for the project",
+            };
+            return Err(unusable(unfit, &ask.pair.project, way_out));
+        }
         if !found.is_certain {
             return Err(answer::unavailable(
                 "shows no pair that could be adopted, which it also does when its Keystone fails; and Keystone does not let \
@@ -179,17 +200,22 @@ impl Client {
         let project = project.map_or("", |project| &project.id);
         let is_shown_empty = shown.as_ref().is_none_or(Vec::is_empty);
         let shown = shown.into_iter().flatten();
-        let mut pairs: Vec<_> = shown
-            .filter(|row| row.kind == "ec2" && row.project_id == project)
-            .map(|row| row.blob)
-            .filter(Pair::is_fit)
-            .collect();
+        let mut pairs = Vec::new();
+        let mut unfit = Vec::new();
+        for row in shown.filter(|row| row.kind == "ec2" && row.project_id == project) {
+            match row.blob.defect() {
+                None => pairs.push(row.blob),
+                Some(defect) => unfit.push((row.blob, defect)),
+            }
+        }
         pairs.sort_by(|a, b| a.access_key.cmp(&b.access_key));
+        unfit.sort_by(|(a, _), (b, _)| a.access_key.cmp(&b.access_key));
         let Some(known) = known else {
             return Ok(Shareable {
                 is_certain: !is_shown_empty,
                 ours: Vec::new(),
                 pairs,
+                unfit,
             });
         };
         let of_project = known
@@ -201,12 +227,14 @@ impl Client {
             .filter_map(|held| held.access.as_deref())
             .collect();
         pairs.retain(|pair| counts.contains(&pair.access_key.as_str()));
-        if pairs.is_empty() && !counts.is_empty() {
-            return Err(answer::at_odds((!is_shown_empty).then_some(&[])));
+        unfit.retain(|(pair, _)| counts.contains(&pair.access_key.as_str()));
+        if pairs.is_empty() && unfit.is_empty() && !counts.is_empty() {
+            return Err(answer::at_odds(!is_shown_empty));
         }
         let ours = ours.into_iter();
         Ok(Shareable {
             pairs,
+            unfit,
             ours: ours.filter_map(|held| held.access.clone()).collect(),
             is_certain: true,
         })
@@ -265,6 +293,23 @@ fn held(pairs: &[Pair], identity: &Identity) -> Option<usize> {
 fn short(pair: &Pair) -> String {
     let begin: String = pair.access_key.chars().take(6).collect();
     format!("{begin}…")
+}
+
+/// Says why a pair of the login's user is not published.
+fn unusable((pair, defect): &(Pair, &str), project: &Named, way_out: &str) -> Failure {
+    // Anybody may have chosen the access key.
+    let begin: String = pair
+        .access_key
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(6)
+        .collect();
+    failed(
+        Reason::ScopeRefused,
+        format!(
+            "the pair {begin}… of the login's user for project {project} cannot be used: {defect}; {way_out}"
+        ),
+    )
 }
 
 fn listed(pairs: &[Pair]) -> String {

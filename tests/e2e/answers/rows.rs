@@ -243,7 +243,7 @@ pub fn token_endpoint(elsewhere: &str) -> Vec<Row> {
             redirect,
             (
                 "UnexpectedAnswer",
-                "points to another address, which is not followed; correct the endpoint",
+                "points to another address, which is not followed; correct its endpoint",
             ),
         ),
         fault("html", at, Fault::Html(200), ("UnexpectedAnswer", NO_JSON)),

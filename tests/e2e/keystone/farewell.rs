@@ -10,8 +10,59 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PropagationPolicy},
 };
 
+use testkit::wire::{Fault, ResponseParts};
+
 use super::*;
-use crate::stage::{in_conditions, message_of, status_of};
+use crate::stage::{in_conditions, is_about_secret, message_of, status_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_of_another_user_that_is_in_hand_when_its_request_is_deleted_is_revoked() {
+    let mut rig = Rig::new("ks-in-hand").await;
+    let create = async |name: &str, role: &str| {
+        let name = format!("{name}-{}", rig.project);
+        let user = rig.cloud.create_user(&name).await;
+        rig.cloud.assign_role(&user, &rig.project_id, role).await;
+        user
+    };
+    let (admin, other) = (
+        create("admin", "admin").await,
+        create("other", "reader").await,
+    );
+    rig.write_login(&admin).await;
+    let mut provider = rig.provider();
+    provider["spec"]["allow"][0]["keystone"]["users"] = json!([{"id": other.id}]);
+    rig.stage.apply(&provider).await;
+    rig.stage.start().await;
+    // The API server refuses the Secret: the pair is made, proven, and never published.
+    let refused = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+        "message": "secrets \"s3\" is forbidden: exceeded quota: no-secrets",
+    });
+    rig.stage.wire.rule(
+        |call| call.method == "POST" && is_about_secret(call, "s3"),
+        Fault::Reply(ResponseParts::json(403, &refused)),
+        None,
+    );
+    let pair = json!({"project": rig.project_ref(), "user": {"id": other.id}});
+    rig.stage
+        .apply(&rig.request("s3", json!({"accessKey": pair})))
+        .await;
+    rig.stage
+        .until("s3", "SecretRefused", |request| {
+            status_of(request, "Ready") == ("False", "SecretRefused")
+        })
+        .await;
+    let alive = rig.admin().ec2_credentials(&other.id).await.unwrap();
+    assert_eq!(alive.len(), 1);
+    rig.delete("s3").await;
+    rig.gone("s3").await;
+    let left = rig.admin().ec2_credentials(&other.id).await.unwrap();
+    assert!(left.is_empty(), "let go alive: {left:?}");
+    rig.stage
+        .more_secret_values
+        .extend([admin.password, other.password]);
+    rig.finish().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_waits_with_its_deletion_while_keystone_is_down_and_says_so() {

@@ -378,7 +378,11 @@ pub fn keystone_label(call: &CallHead) -> String {
         .split('/')
         .map(|segment| {
             let id = segment.len() >= 32 && segment.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if id { "{id}" } else { segment }
+            let access = segment.len() == 20
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+            if id || access { "{id}" } else { segment }
         })
         .collect();
     format!("{} {}", call.method, path.join("/"))

@@ -38,6 +38,7 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     rig.stage().apply(&request).await;
     let ready = rig.stage().ready("it").await;
     assert_eq!(rig.keystone.pair("it").await, one);
+    rig.is_taken_by_s3(&one).await;
     let status = ready.status.as_ref().unwrap();
     let kind = Some("soda.accessKey.adopt");
     assert_eq!(status.credential.as_deref(), kind);
@@ -106,6 +107,59 @@ async fn a_pair_is_shared_and_never_revoked_and_ambiguity_is_told() {
     }
     assert!(rig.keystone.accepts(&three).await, "it lives on");
     assert!(!rig.keystone.accepts(&own).await);
+    assert_eq!(rig.creates(), 0);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_that_sodas_s3_refuses_is_not_shared_and_the_request_says_why() {
+    let mut rig = Rig::simulated("soda-unfit", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let Cloud::Simulated(keystone) = &rig.keystone.cloud else {
+        panic!("this story has a simulator");
+    };
+    let (user, project) = (&rig.keystone.user.id, &rig.keystone.project_id);
+    // As `openstack ec2 credentials create` makes one, and two that some other tool has made.
+    let long = "45ceefc680cc89abda9dcf3df0188161";
+    for (name, access, secret, defect) in [
+        ("long", long, "the-secret-of-a-long-one", "5 to 20 letters"),
+        ("break", "AKBREAK", "the-secret\nhas-a-break", "secret key"),
+        ("accent", "AKACCENT", "the-sécret-has-one", "secret key"),
+    ] {
+        keystone.add_pair(user, project, access, secret);
+        let adopt = json!({"adopt": true});
+        rig.stage().apply(&rig.request(name, adopt)).await;
+        let words = rig.not_ready(name, "ScopeRefused").await;
+        for part in [&access[..6], defect, "make another one"] {
+            assert!(words.contains(part), "{words}");
+        }
+        let named = format!("{name}-named");
+        let adopt = json!({"adopt": true, "accessKeyID": access});
+        rig.stage().apply(&rig.request(&named, adopt)).await;
+        let words = rig.not_ready(&named, "ScopeRefused").await;
+        for part in [defect, "accessKeyID"] {
+            assert!(words.contains(part), "{words}");
+        }
+        let through = format!("{name}-through");
+        let soda = json!({"issueThrough": "Soda"});
+        rig.stage().apply(&rig.request(&through, soda)).await;
+        let words = rig.not_ready(&through, "ScopeRefused").await;
+        for part in [defect, "delete it at Keystone"] {
+            assert!(words.contains(part), "{words}");
+        }
+        // A good one beside it is taken.
+        let good = add(&rig, "AKGOOD");
+        let adopt = json!({"adopt": true});
+        let beside = format!("{name}-beside");
+        assert_eq!(rig.ready(&beside, adopt).await, good);
+        rig.is_taken_by_s3(&good).await;
+        for name in [name, &named, &through, &beside] {
+            rig.delete(name).await;
+        }
+        for access in [access, "AKGOOD"] {
+            remove(&rig, access);
+        }
+    }
     assert_eq!(rig.creates(), 0);
     rig.finish().await;
 }

@@ -1,19 +1,15 @@
-//! Clients of S3 work with a pair that SODA has proven. SODA's own S3 asks the same Keystone about a
-//! signature as Swift does, which stands here in its place.
-
-use testkit::openstack::Swift;
+//! Clients of S3 work with a pair that SODA has proven: their requests are signed, and SODA's S3 checks
+//! that, and what an access key may look like, as the real one does.
 
 use super::*;
-use crate::clients::{PAIR_REFUSED, S3, refused, run};
+use crate::clients::{S3, refused, run};
+
+/// The code of SODA's S3 for an access key that is none, or that Keystone does not know.
+const UNKNOWN: &str = "InvalidAccessKeyId";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_s3_work_with_a_pair_and_no_longer_after_it_is_gone() {
     let mut rig = Rig::new("soda-clients").await;
-    let swift = Swift::shared();
-    let mut provider = rig.provider();
-    provider["spec"]["soda"]["s3"] =
-        json!({"endpoint": swift.s3_endpoint(), "region": swift.region()});
-    rig.stage().apply(&provider).await;
     rig.keystone.stage.start().await;
     rig.ready("s3", json!({})).await;
     let first = rig.stage().secret("s3").await;
@@ -32,8 +28,25 @@ async fn clients_of_s3_work_with_a_pair_and_no_longer_after_it_is_gone() {
     }
     rig.delete("s3").await;
     for secret in [&first, &second] {
-        refused(secret, "aws", &["s3", "ls"], PAIR_REFUSED).await;
-        refused(secret, "python", &["-c", S3], PAIR_REFUSED).await;
+        refused(secret, "aws", &["s3", "ls"], UNKNOWN).await;
+        refused(secret, "python", &["-c", S3], UNKNOWN).await;
     }
+    rig.finish().await;
+}
+
+/// What SODA makes itself, and what is shared, is for the same S3.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_s3_work_with_a_pair_that_soda_has_made_and_with_one_that_is_adopted() {
+    let mut rig = Rig::simulated("soda-clients-else", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    rig.ready("made", json!({"issueThrough": "Soda"})).await;
+    rig.ready("shared", json!({"adopt": true})).await;
+    let made = rig.stage().secret("made").await;
+    run(&made, "aws", &["s3", "mb", "s3://reports"])
+        .await
+        .unwrap();
+    let shared = rig.stage().secret("shared").await;
+    let listed = run(&shared, "python", &["-c", S3]).await.unwrap();
+    assert_eq!(listed.trim(), "['a']");
     rig.finish().await;
 }

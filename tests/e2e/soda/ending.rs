@@ -15,7 +15,7 @@ use testkit::{
 };
 
 use super::*;
-use crate::stage::message_of;
+use crate::stage::{is_about_secret, message_of};
 
 /// Waits until a request that is being deleted says why it stays; returns the words.
 async fn stays(rig: &Rig, name: &str, reason: &str) -> String {
@@ -169,6 +169,35 @@ async fn all_credentials_of_the_user_go_with_a_request_that_asks_for_it_and_say_
     rig.stage().told(3, "These 3 go").await;
     rig.stage().told(2, "These 4 go").await;
     rig.finish_after_deleting_all(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_that_is_in_hand_when_the_request_is_deleted_ends_with_it() {
+    let mut rig = Rig::simulated("soda-ending-hand", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    // The API server refuses the Secret: the pair is made, proven, and never published.
+    let refused = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+        "message": "secrets \"it\" is forbidden: exceeded quota: no-secrets",
+    });
+    rig.stage().wire.rule(
+        |call| call.method == "POST" && is_about_secret(call, "it"),
+        wire::Fault::Reply(ResponseParts::json(403, &refused)),
+        None,
+    );
+    rig.stage().apply(&rig.request("it", ending())).await;
+    rig.not_ready("it", "SecretRefused").await;
+    let pairs = rig.keystone.pairs().await;
+    assert_eq!(pairs.len(), 1, "{pairs:?}");
+    rig.keystone.delete("it").await;
+    let words = stays(&rig, "it", "DestroysMore").await;
+    for part in ["These 1 go", &pairs[0].access[..6]] {
+        assert!(words.contains(part), "{words}");
+    }
+    rig.keystone.gone("it").await;
+    let left = rig.keystone.pairs().await;
+    assert!(left.is_empty(), "let go alive: {left:?}");
+    rig.finish_after_deleting_all(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ async fn a_pair_is_issued_at_keystone_proven_by_soda_rotated_and_revoked() {
     let secret = rig.stage().secret("s3").await;
     assert_eq!(
         value(&secret, "AWS_ENDPOINT_URL_S3"),
-        "https://s3.soda.example.com"
+        rig.soda.s3_endpoint()
     );
     assert_eq!(value(&secret, "AWS_REGION"), "us-east-1");
     let status = ready.status.as_ref().unwrap();
@@ -49,6 +49,7 @@ async fn a_pair_is_issued_at_keystone_proven_by_soda_rotated_and_revoked() {
     assert!(!ready.finalizers().is_empty(), "it has to be revoked");
     let first = rig.keystone.pair("s3").await;
     assert!(rig.keystone.accepts(&first).await);
+    rig.is_taken_by_s3(&first).await;
 
     rig.rotate("s3", "1").await;
     let alive = |request: &CredentialRequest, count| {
@@ -61,10 +62,14 @@ async fn a_pair_is_issued_at_keystone_proven_by_soda_rotated_and_revoked() {
     let second = rig.keystone.pair("s3").await;
     assert_ne!(first, second);
     assert!(rig.keystone.accepts(&first).await, "during the overlap");
+    for pair in [&first, &second] {
+        rig.is_taken_by_s3(pair).await;
+    }
     rig.stage()
         .until("s3", "one credential", |it| alive(it, 1))
         .await;
     assert!(!rig.keystone.accepts(&first).await, "it is revoked");
+    rig.is_unknown_to_s3(&first).await;
     assert!(rig.keystone.accepts(&second).await);
 
     rig.delete("s3").await;

@@ -112,7 +112,7 @@ impl Rig {
                     "endpoint": self.endpoint(), "allowHTTP": true,
                     "keystone": {"endpoint": self.keystone.endpoint()},
                     "auth": {"password": {"secretRef": secret}},
-                    "s3": {"endpoint": "https://s3.soda.example.com", "region": "us-east-1"},
+                    "s3": {"endpoint": self.soda.s3_endpoint(), "region": "us-east-1"},
                 },
                 "allow": [{
                     "namespaces": {"matchLabels": {"kubernetes.io/metadata.name": self.stage().team}},
@@ -193,6 +193,25 @@ impl Rig {
         })
         .await
         .unwrap_or_else(|error| panic!("{name}: {error:#}"))
+    }
+
+    /// The answer of SODA's S3 to a request that is signed with a pair: the status, and the code of an error.
+    pub async fn signed(&self, (access, secret): &(String, String)) -> (u16, String) {
+        let (status, body) = self.soda.list_buckets(access, secret).await.unwrap();
+        let code = body.split_once("<Code>").map(|(_, rest)| rest);
+        let code = code.and_then(|rest| rest.split_once("</Code>"));
+        (status, code.map_or("", |(code, _)| code).to_owned())
+    }
+
+    /// Sees that SODA's S3 takes a request that is signed with a pair.
+    pub async fn is_taken_by_s3(&self, pair: &(String, String)) {
+        assert_eq!(self.signed(pair).await, (200, String::new()), "{}", pair.0);
+    }
+
+    /// Sees that SODA's S3 does not know a pair.
+    pub async fn is_unknown_to_s3(&self, pair: &(String, String)) {
+        let unknown = (403, "InvalidAccessKeyId".to_owned());
+        assert_eq!(self.signed(pair).await, unknown, "{}", pair.0);
     }
 
     /// Deletes a request and waits until it is gone.

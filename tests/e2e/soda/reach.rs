@@ -4,6 +4,7 @@
 use credential_operator::api::CredentialProvider;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
+use testkit::wire;
 
 use super::*;
 use crate::tenant::{self, LOOPBACK};
@@ -97,6 +98,44 @@ async fn a_soda_that_is_none_or_of_another_keystone_shows_when_the_login_is_test
     rig.stage().apply(&other(&dce)).await;
     let words = says("UnexpectedAnswer").await;
     assert!(words.contains("SODA"), "{words}");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_says_which_of_the_two_servers_failed() {
+    let mut rig = Rig::simulated("soda-which", SodaOptions::default()).await;
+    rig.keystone.stage.start().await;
+    let pair = rig.ready("it", json!({})).await;
+    let (soda, keystone) = ("spec.soda.endpoint: ", "spec.soda.keystone.endpoint: ");
+    for (number, (field, other)) in [(soda, keystone), (keystone, soda)].iter().enumerate() {
+        let down = |down| match number {
+            0 => rig.wire.set_down(down),
+            _ => rig.keystone.wire.set_down(down),
+        };
+        down(true);
+        let value = format!("down-{number}");
+        rig.touch_login(&value).await;
+        let words = rig.provider_says("False", "ProviderUnavailable").await;
+        assert!(words.contains(field) && !words.contains(other), "{words}");
+        down(false);
+        rig.touch_login(&format!("up-{number}")).await;
+        rig.provider_says("True", "LoginWorks").await;
+        // The test of the login is over; a request fails where its own call does.
+        let refuse = |call: &wire::CallHead| match call.path.as_str() {
+            path if path.contains("/aksks") => true,
+            path => path == "/v3/credentials",
+        };
+        let wire = [&rig.wire, &rig.keystone.wire][number];
+        let cut = wire.rule(refuse, wire::Fault::CutBefore, None);
+        rig.rotate("it", &value).await;
+        let words = rig.failing("it", "ProviderUnavailable").await;
+        assert!(words.contains(field) && !words.contains(other), "{words}");
+        cut.remove();
+        rig.touch_login(&format!("mended-{number}")).await;
+        rig.rotated("it", &value).await;
+    }
+    assert_ne!(rig.keystone.pair("it").await, pair);
+    rig.delete("it").await;
     rig.finish().await;
 }
 

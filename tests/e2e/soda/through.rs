@@ -67,6 +67,9 @@ async fn one_is_made_and_shared(name: &str, generation: Generation) {
     let pair = rig.ready("first", through()).await;
     assert_ne!(own, pair);
     assert!(rig.keystone.accepts(&pair).await);
+    for pair in [&own, &pair] {
+        rig.is_taken_by_s3(pair).await;
+    }
     assert_eq!(rig.creates(), 1);
     let request = rig.stage().ready("first").await;
     let status = request.status.as_ref().unwrap();

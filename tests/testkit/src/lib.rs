@@ -9,6 +9,7 @@ pub mod dce;
 pub mod keystone;
 pub mod openstack;
 pub mod server;
+mod sigv4;
 pub mod soda;
 pub mod wait;
 pub mod wire;

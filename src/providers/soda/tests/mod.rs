@@ -104,13 +104,56 @@ fn only_a_whole_pair_is_one() {
         r#"{"access_key": "a"}"#,
         r#"{"access_key": "a", "secret_key": ""}"#,
         r#"{"access_key": "a b", "secret_key": "s"}"#,
-        r#"{"access_key": "a", "secret_key": "s\n"}"#,
+        r#"{"access_key": "l4ayVHYQ4TKFTLPW", "secret_key": "s\n"}"#,
+        r#"{"access_key": "l4ayVHYQ4TKFTLPWl4ayV", "secret_key": "s"}"#,
         r#"{"access_key": "a", "secret_key": 7}"#,
         r#"[{"access_key": "a", "secret_key": "s"}]"#,
     ] {
         let failure = made(wrong).expect_err(wrong);
         assert_eq!(failure.reason, Reason::UnexpectedAnswer, "{wrong}");
     }
+}
+
+#[test]
+fn a_pair_that_sodas_s3_refuses_is_none_that_can_be_published() {
+    let pair = |access: &str, secret: &str| answer::Pair {
+        access_key: access.to_owned(),
+        secret_key: secret.to_owned().into(),
+    };
+    for (access, secret) in [
+        ("AKONE", "s"),
+        ("IXHO7RUAZSE2XWU5Z467", "a/b+c="),
+        ("a-b.c_d~e", "~!@#$%^&*()"),
+    ] {
+        assert_eq!(pair(access, secret).defect(), None, "{access} {secret}");
+    }
+    for access in [
+        "",
+        "AKON",
+        "IXHO7RUAZSE2XWU5Z467A",
+        "45ceefc680cc89abda9dcf3df0188161",
+        "with space",
+        "with/slash",
+        "with\"quote",
+        "façade",
+    ] {
+        let defect = pair(access, "s").defect();
+        assert!(defect.unwrap().contains("access key"), "{access}");
+    }
+    let long = "x".repeat(513);
+    for secret in ["", "line\nbreak", "é", "two words", "a\\b", "a\"b", &long] {
+        let defect = pair("AKONE", secret).defect();
+        assert!(defect.unwrap().contains("secret key"), "{secret:?}");
+    }
+}
+
+#[test]
+fn keystone_and_soda_at_odds_is_told_by_what_soda_shows() {
+    let nothing = answer::at_odds(false).message;
+    assert!(nothing.contains("shows no credentials"), "{nothing}");
+    let others = answer::at_odds(true).message;
+    assert!(others.contains("as Keystone has it"), "{others}");
+    assert!(!others.contains("shows no credentials"), "{others}");
 }
 
 fn provider(change: impl FnOnce(&mut Value)) -> Result<(System, Reach), Refusal> {

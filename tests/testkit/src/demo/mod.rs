@@ -11,6 +11,7 @@ mod keystone;
 mod narrator;
 mod opening;
 mod operator;
+mod programs;
 mod scene;
 mod soda;
 

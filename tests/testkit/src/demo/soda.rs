@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use http::Method;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use testkit::openstack::{DEFAULT_DOMAIN, Keystone, Options, User};
+use testkit::openstack::{Clients, DEFAULT_DOMAIN, Keystone, Options, User};
 use testkit::soda::{KeystoneAccount, Lie, SodaOptions, SodaSimulator};
 use testkit::wait::eventually;
 
@@ -18,6 +18,7 @@ use super::example::{Encore, Example};
 use super::follow::{Follow, Seen};
 use super::narrator::{Narrator, seconds};
 use super::opening;
+use super::programs;
 use super::scene::{SOON, Scene};
 
 const LOGIN: &str = "docs/examples/soda-access-key/login.yaml";
@@ -27,6 +28,10 @@ const REQUEST: &str = "docs/examples/soda-access-key/request.yaml";
 /// The endpoints of the examples.
 const SODA_PLACEHOLDER: &str = "https://soda.example.com:8089";
 const KEYSTONE_PLACEHOLDER: &str = "https://keystone.example.com/identity";
+const S3_PLACEHOLDER: &str = "https://s3.soda.example.com:8090";
+
+/// The code of SODA's S3 for an access key that Keystone does not know.
+const UNKNOWN: &str = "InvalidAccessKeyId";
 
 /// The project and the user of the examples.
 const PROJECT: &str = "payments-prod";
@@ -64,9 +69,10 @@ pub async fn tell(narrator: &mut Narrator, scene: &mut Scene) -> Result<Encore> 
     let mut follow = Follow::begin(client.clone(), "payments", NAME);
     let secrets: Api<Secret> = Api::namespaced(client, "payments");
     let first = story.ask(narrator, scene, &mut follow).await?;
+    story.sign(narrator, &first).await?;
     rotate(&story, narrator, scene, &mut follow, &secrets, first).await?;
     story.lie(narrator, scene, &mut follow, &secrets).await?;
-    story.delete(narrator, scene, &mut follow).await?;
+    story.delete(narrator, scene, &mut follow, &secrets).await?;
     Ok(Encore {
         examples: vec![request()?],
         looks: vec![format!("kubectl get credreq {NAME} -n payments --watch")],
@@ -83,6 +89,7 @@ struct Telling {
     // The order matters: SODA ends before the Keystone that it asks.
     soda: SodaSimulator,
     keystone: Arc<Keystone>,
+    clients: Clients,
     /// The operator's user.
     bot: User,
 }
@@ -91,8 +98,10 @@ impl Telling {
     async fn begin(narrator: &mut Narrator, scene: &mut Scene) -> Result<Self> {
         narrator.step("A SODA, and the Keystone that it keeps its keys in");
         let started = Instant::now();
-        let keystone = scene
-            .start_apart("Keystone", || Keystone::start(Options::default()))
+        let (keystone, clients) = scene
+            .start_apart("Keystone", || {
+                Ok((Keystone::start(Options::default())?, Clients::find()?))
+            })
             .await?;
         let keystone = Arc::new(keystone);
         let admin = keystone.admin();
@@ -101,9 +110,10 @@ impl Telling {
         admin.assign_role(&bot.id, &project, "member").await?;
         let soda = SodaSimulator::start(SodaOptions::default(), KeystoneAccount::of(&keystone));
         narrator.verified(format!(
-            "Keystone serves at {}, SODA at {}, after {}",
+            "Keystone serves at {}, SODA at {}, its S3 at {}, after {}",
             keystone.auth_url(),
             soda.endpoint(),
+            soda.s3_endpoint(),
             seconds(started.elapsed())
         ));
         narrator.says(&format!(
@@ -112,6 +122,7 @@ impl Telling {
         Ok(Self {
             soda,
             keystone,
+            clients,
             bot,
         })
     }
@@ -130,6 +141,7 @@ impl Telling {
         let provider = Example::read(PROVIDER)?
             .with(KEYSTONE_PLACEHOLDER, keystone)?
             .with(SODA_PLACEHOLDER, &soda)?
+            .with(S3_PLACEHOLDER, &self.soda.s3_endpoint())?
             // They listen on loopback.
             .with("# allowHTTP: true", "allowHTTP: true")?;
         declaring::provider(narrator, scene, "soda", &login, &provider).await?;
@@ -171,6 +183,20 @@ impl Telling {
             "it was read back through SODA before it was published; SODA was asked to make none",
         );
         Ok(first)
+    }
+
+    /// A client of S3 signs its requests with the pair.
+    async fn sign(&self, narrator: &mut Narrator, first: &Seen) -> Result<()> {
+        narrator.step("A program for S3 needs nothing but this Secret as its environment");
+        programs::show(&self.clients, narrator, "aws s3 mb s3://reports", first).await?;
+        let listed = programs::show(&self.clients, narrator, "aws s3 ls", first).await?;
+        ensure!(listed.contains("reports"), "aws lists {listed}");
+        let access = first.value("AWS_ACCESS_KEY_ID")?;
+        narrator.verified(format!(
+            "SODA's S3 takes the access key, which has {} characters (it refuses more than 20), and each signature",
+            access.len()
+        ));
+        Ok(())
     }
 
     async fn lie(
@@ -215,9 +241,11 @@ impl Telling {
         narrator: &mut Narrator,
         scene: &Scene,
         follow: &mut Follow,
+        secrets: &Api<Secret>,
     ) -> Result<()> {
         narrator.step("The team deletes its request, in the middle of the overlap");
         let alive = self.alive().await?;
+        let last = Seen::now(secrets.get(NAME).await?);
         let started = Instant::now();
         let delete = format!("delete credreq {NAME} -n payments");
         scene.show_kubectl(narrator, &delete).await?;
@@ -229,16 +257,21 @@ impl Telling {
         ));
         follow.gone(SOON).await?;
         narrator.verified("the Secret is gone");
+        narrator.says("With the last pair:");
+        programs::show_refusal(&self.clients, narrator, "aws s3 ls", &last, UNKNOWN).await?;
+        narrator.verified("SODA's S3 does not know it any more");
         self.only_read()?;
         narrator.verified("from the beginning to the end SODA's own DELETE, which destroys all keys of the user, was never called");
         Ok(())
     }
 
-    /// Whether Keystone takes the pair in a Secret.
+    /// Whether Keystone and SODA's S3 take the pair in a Secret, which they have to agree about.
     async fn accepts(&self, secret: &Seen) -> Result<bool> {
         let access = secret.value("AWS_ACCESS_KEY_ID")?;
         let key = secret.value("AWS_SECRET_ACCESS_KEY")?;
-        self.keystone.admin().accepts_pair(&access, &key).await
+        let at_keystone = self.keystone.admin().accepts_pair(&access, &key).await?;
+        let (status, _) = self.soda.list_buckets(&access, &key).await?;
+        Ok(at_keystone && status == 200)
     }
 
     /// How many pairs of the operator's user Keystone knows.

@@ -1,9 +1,8 @@
 //! `POST /v3/s3tokens`: whether a signature was made with a key pair that works. S3 services ask this.
 
 use base64::Engine;
-use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE;
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::Value;
 
 use super::answer::{
@@ -12,6 +11,7 @@ use super::answer::{
 use super::call::Call;
 use super::state::{State, id_of};
 use super::tokens::{Draft, Invalid, Token};
+use crate::sigv4::signature;
 
 /// For services and admins.
 pub(super) fn check(call: &mut Call<'_>) -> Answer {
@@ -100,21 +100,9 @@ fn check_signature(said: &Value, secret: &str) -> Result<(), Refusal> {
     let [_, _, "s3" | "iam" | "sts", "aws4_request"] = parts[..] else {
         return Err(unauthorized());
     };
-    let mut key = format!("AWS4{secret}").into_bytes();
-    for part in parts {
-        key = hmac(&key, part);
-    }
-    let signature = hmac(&key, &signed);
-    let signature: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = signature(secret, &parts, &signed);
     match said["signature"].as_str() == Some(&signature) {
         true => Ok(()),
         false => Err(unauthorized()),
     }
-}
-
-/// HMAC-SHA256, which the library for JWTs knows under the name of an algorithm.
-fn hmac(key: &[u8], message: &str) -> Vec<u8> {
-    let key = EncodingKey::from_secret(key);
-    let code = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
-    URL_SAFE_NO_PAD.decode(code.unwrap()).unwrap()
 }

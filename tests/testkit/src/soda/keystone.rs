@@ -232,11 +232,11 @@ impl Link {
         }
     }
 
-    /// Whether Keystone has a key now, as the account sees it. Faults are left aside.
+    /// The credential that Keystone has under an access key, as the account sees it. Faults are left aside.
     ///
     /// # Errors
     /// When Keystone does not say.
-    pub(super) async fn has_key(&self, access: &str) -> Result<bool> {
+    pub(super) async fn key(&self, access: &str) -> Result<Option<Value>> {
         let digest = Sha256::digest(access.as_bytes());
         let id: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut refused = None;
@@ -249,8 +249,11 @@ impl Link {
             let reply = self.forward(ask).await;
             let reply = reply.map_err(anyhow::Error::msg).context("no answer")?;
             match reply.status {
-                200 => return Ok(true),
-                404 => return Ok(false),
+                200 => {
+                    let body: Value = serde_json::from_str(&reply.body)?;
+                    return Ok(Some(body["credential"].clone()));
+                }
+                404 => return Ok(None),
                 401 if refused.is_none() => refused = Some(token),
                 status => bail!("{status}: {}", reply.body),
             }

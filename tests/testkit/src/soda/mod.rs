@@ -1,5 +1,5 @@
 //! A simulator of SODA multi-cloud, later named strato, as far as the endpoint of access keys goes:
-//! `/v1/{project}/aksks`.
+//! `/v1/{project}/aksks`, and of its S3, as far as it takes to use such a key.
 //!
 //! SODA keeps no keys. It asks a Keystone for everything, with the caller's token, and so does this one: give it a real
 //! Keystone ([`crate::openstack`]) or a simulated one ([`crate::keystone`]). Much of what makes SODA dangerous comes of
@@ -16,24 +16,27 @@
 //!
 //! - Keys come of another generator that is as easy to predict: see [`SodaSimulator::keys_of`].
 //! - The real one reaches Keystone at `http://{host}/identity/v3` and nowhere else. This one takes any URL, HTTPS too.
-//! - There are neither SODA's other endpoints nor its S3.
+//! - There are none of SODA's other endpoints, and its S3 does little more than check signatures: see `s3`.
 //!
 //! Each concern has a file: routes (`protocol`), whose token it is (`auth`), what the API does (`api`), the call from
 //! there to the service behind it (`rpc`), what that service does at Keystone (`service`), the way there (`keystone`),
-//! the forms of answers (`answer`), new keys (`mint`), what tests are told (`ledger`) and what they can do
-//! (`simulator`, `lie`).
+//! the forms of answers (`answer`), new keys (`mint`), S3 (`s3`, `buckets`), what tests are told (`ledger`) and what
+//! they can do (`simulator`, `signing`, `lie`).
 #![warn(missing_docs)]
 
 mod answer;
 mod api;
 mod auth;
+mod buckets;
 mod keystone;
 mod ledger;
 mod lie;
 mod mint;
 mod protocol;
 mod rpc;
+mod s3;
 mod service;
+mod signing;
 mod simulator;
 
 pub use keystone::{

@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::Result;
 use uuid::Uuid;
 
+use super::buckets::Buckets;
 use super::keystone::{KeystoneAccount, Link};
 use super::ledger::{Deletion, IssuedKey, Ledger};
 use super::lie::Lie;
 use super::mint::Generator;
 use super::protocol::{Settings, Soda};
+use super::s3::S3;
 use crate::server::{Faults, Route, ServerOptions, SimCall, SimServer};
 
 /// Which SODA is simulated. They differ in what they make of `POST`.
@@ -60,6 +62,7 @@ impl Default for SodaOptions {
 pub struct SodaSimulator {
     soda: Arc<Soda>,
     server: SimServer,
+    s3: SimServer,
 }
 
 impl SodaSimulator {
@@ -82,7 +85,27 @@ impl SodaSimulator {
             ..ServerOptions::default()
         };
         let server = SimServer::start(server, Arc::clone(&soda) as _);
-        Self { soda, server }
+        // Another process at the real one, without TLS here: what is published with a pair is one URL.
+        let s3 = ServerOptions {
+            threads: 1,
+            ..ServerOptions::default()
+        };
+        let endpoint = S3 {
+            soda: Arc::clone(&soda),
+            buckets: Buckets::default(),
+        };
+        let s3 = SimServer::start(s3, Arc::new(endpoint));
+        Self { soda, server, s3 }
+    }
+
+    /// The URL of SODA's S3, where keys are used. Without TLS.
+    pub fn s3_endpoint(&self) -> String {
+        self.s3.base_url()
+    }
+
+    /// The server of SODA's S3.
+    pub fn s3(&self) -> &SimServer {
+        &self.s3
     }
 
     /// Scheme and address, without a slash at the end.
@@ -192,7 +215,7 @@ impl SodaSimulator {
     /// # Errors
     /// As [`Self::live`].
     pub async fn is_live(&self, access: &str) -> Result<bool> {
-        self.soda.link.has_key(access).await
+        Ok(self.soda.link.key(access).await?.is_some())
     }
 
     /// How often DELETE was called, also when a fault answered it. Whoever does not mean to destroy all keys of a user

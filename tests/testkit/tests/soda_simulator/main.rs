@@ -7,6 +7,7 @@ mod outages;
 mod reading;
 mod real;
 mod routes;
+mod s3;
 mod tokens;
 
 use std::time::Duration;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use testkit::openstack::{Clients, DEFAULT_DOMAIN, Keystone, Options, Swift, User};
 
 use super::super::follow::Seen;
 use super::super::narrator::{Narrator, seconds};
+use super::super::programs;
 use super::super::scene::{SOON, Scene};
 
 /// The endpoint of the examples.
@@ -115,15 +116,7 @@ impl Cloud {
     /// # Errors
     /// When it fails, with what it says.
     pub async fn run(&self, command: &str, secret: &Seen) -> Result<String> {
-        let environment = secret.environment()?;
-        let variables: Vec<_> = environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let mut words = command.split_whitespace();
-        let program = words.next().context("there is no command")?;
-        let arguments: Vec<_> = words.collect();
-        self.clients.run(program, &arguments, &variables).await
+        programs::run(&self.clients, command, secret).await
     }
 
     /// The same, and shows it.
@@ -131,10 +124,7 @@ impl Cloud {
     /// # Errors
     /// As [`Self::run`].
     pub async fn show(&self, narrator: &Narrator, command: &str, secret: &Seen) -> Result<String> {
-        narrator.command(command);
-        let said = self.run(command, secret).await?;
-        narrator.output(&said);
-        Ok(said)
+        programs::show(&self.clients, narrator, command, secret).await
     }
 
     /// The same for a program that has to fail with `words`; shows the last line of what it says.
@@ -148,15 +138,7 @@ impl Cloud {
         secret: &Seen,
         words: &str,
     ) -> Result<()> {
-        narrator.command(command);
-        let Err(error) = self.run(command, secret).await else {
-            bail!("{command} works, and must not any more");
-        };
-        let said = error.to_string();
-        ensure!(said.contains(words), "{command} is not refused: {said}");
-        let last = said.lines().rfind(|line| !line.trim().is_empty());
-        narrator.output(last.unwrap_or_default());
-        Ok(())
+        programs::show_refusal(&self.clients, narrator, command, secret, words).await
     }
 
     /// Whether Keystone takes the pair in a Secret.
