@@ -63,6 +63,10 @@ pub(super) fn failure(
     hides: impl Fn(&str) -> bool,
 ) -> Failure {
     let words = match error {
+        kube::Error::Api(_) if lacks_delete(error) => format!(
+            "the API server refused to {verb} {object}: its admission plug-in OwnerReferencesPermissionEnforcement lets \
+             the operator change owners only where the operator may delete; install the overlay deploy/overlays/openshift"
+        ),
         kube::Error::Api(status) => {
             let cause = cause(status, hides);
             format!("the API server refused to {verb} {object}: {cause}")

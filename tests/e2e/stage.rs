@@ -53,7 +53,12 @@ pub fn repository(path: &str) -> PathBuf {
 
 /// The control plane that all tests share, with the CRDs and the shipped roles.
 pub fn control_plane() -> &'static ControlPlane {
-    ControlPlane::shared_with(|| Options {
+    ControlPlane::shared_with(options)
+}
+
+/// A control plane with the CRDs and the shipped roles.
+pub fn options() -> Options {
+    Options {
         manifests: [
             "crds/credentialrequests.yaml",
             "crds/credentialproviders.yaml",
@@ -66,7 +71,7 @@ pub fn control_plane() -> &'static ControlPlane {
         .map(repository)
         .to_vec(),
         ..Options::default()
-    })
+    }
 }
 
 /// A test's stage.
@@ -79,6 +84,8 @@ pub struct Stage {
     pub dce: DceSimulator,
     /// AK and SK of the provider's login.
     pub login: (String, String),
+    /// Where all of it lies.
+    pub plane: &'static ControlPlane,
     /// Between the operator and the API server.
     pub wire: WireProxy,
     /// In front of `wire`, for stories about broken connections.
@@ -120,14 +127,19 @@ impl Stage {
 
     /// The same with another kind of DCE.
     pub async fn with(name: &str, options: DceOptions) -> Stage {
+        Stage::at(control_plane(), name, options).await
+    }
+
+    /// The same at a control plane of the story's own.
+    pub async fn at(plane: &'static ControlPlane, name: &str, options: DceOptions) -> Stage {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let team = format!("{name}-{number}");
         let platform = format!("{team}-platform");
-        let plane = control_plane();
         let client = plane.admin_client().await;
         let dce = DceSimulator::start(options);
         let login = dce.add_user("operator");
         let stage = Stage {
+            plane,
             wire: WireProxy::start(plane.url(), Some(plane.ca_pem())).expect("the proxy starts"),
             tcp: None,
             token: String::new(),
@@ -169,7 +181,8 @@ impl Stage {
         for object in self.shipped_leader_rules() {
             self.apply(&object).await;
         }
-        self.token = control_plane()
+        self.token = self
+            .plane
             .service_account_token(&self.platform, "operator")
             .await
             .expect("a token for the operator");

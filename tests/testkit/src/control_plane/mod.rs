@@ -61,6 +61,8 @@ pub struct Options {
     /// for custom resource definitions whose objects own others: the garbage collector looks for
     /// new kinds only every 30 seconds.
     pub manifests: Vec<PathBuf>,
+    /// Admission plug-ins that are off by default.
+    pub admission_plugins: Vec<String>,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             controller_manager: true,
             audit: true,
             manifests: Vec::new(),
+            admission_plugins: Vec::new(),
         }
     }
 }

@@ -115,6 +115,10 @@ pub(super) fn api_server_arguments(options: &Options, port: u16) -> Vec<String> 
             "--audit-log-maxsize=100000".to_owned(),
         ]);
     }
+    if !options.admission_plugins.is_empty() {
+        let plugins = options.admission_plugins.join(",");
+        arguments.push(format!("--enable-admission-plugins={plugins}"));
+    }
     if !options.controller_manager {
         // It refuses pods until a controller has made the account `default`.
         arguments.push("--disable-admission-plugins=ServiceAccount".to_owned());
