@@ -53,7 +53,12 @@ pub fn repository(path: &str) -> PathBuf {
 
 /// The control plane that all tests share, with the CRDs and the shipped roles.
 pub fn control_plane() -> &'static ControlPlane {
-    ControlPlane::shared_with(|| Options {
+    ControlPlane::shared_with(options)
+}
+
+/// What a control plane for stages has.
+pub fn options() -> Options {
+    Options {
         manifests: [
             "crds/credentialrequests.yaml",
             "crds/credentialproviders.yaml",
@@ -66,7 +71,7 @@ pub fn control_plane() -> &'static ControlPlane {
         .map(repository)
         .to_vec(),
         ..Options::default()
-    })
+    }
 }
 
 /// A test's stage.
@@ -120,10 +125,14 @@ impl Stage {
 
     /// The same with another kind of DCE.
     pub async fn with(name: &str, options: DceOptions) -> Stage {
+        Stage::on(control_plane(), name, options).await
+    }
+
+    /// The same on a control plane of its own.
+    pub async fn on(plane: &ControlPlane, name: &str, options: DceOptions) -> Stage {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let team = format!("{name}-{number}");
         let platform = format!("{team}-platform");
-        let plane = control_plane();
         let client = plane.admin_client().await;
         let dce = DceSimulator::start(options);
         let login = dce.add_user("operator");
@@ -145,10 +154,10 @@ impl Stage {
             operator: None,
             starts: 0,
         };
-        stage.arrange().await
+        stage.arrange(plane).await
     }
 
-    async fn arrange(mut self) -> Stage {
+    async fn arrange(mut self, plane: &ControlPlane) -> Stage {
         for namespace in [&self.team, &self.platform] {
             let body = json!({"metadata": {"name": namespace, "labels": {"stage": self.team}}});
             create::<Namespace>(&Api::all(self.client.clone()), body).await;
@@ -169,7 +178,7 @@ impl Stage {
         for object in self.shipped_leader_rules() {
             self.apply(&object).await;
         }
-        self.token = control_plane()
+        self.token = plane
             .service_account_token(&self.platform, "operator")
             .await
             .expect("a token for the operator");
