@@ -4,6 +4,7 @@
 mod handover;
 mod lease;
 mod recovery;
+mod restored;
 mod stages;
 
 use std::{process::ExitStatus, time::Duration};

@@ -56,7 +56,7 @@ pub fn control_plane() -> &'static ControlPlane {
     ControlPlane::shared_with(options)
 }
 
-/// A control plane with the CRDs and the shipped roles.
+/// What a control plane for stages has.
 pub fn options() -> Options {
     Options {
         manifests: [
@@ -84,8 +84,6 @@ pub struct Stage {
     pub dce: DceSimulator,
     /// AK and SK of the provider's login.
     pub login: (String, String),
-    /// Where all of it lies.
-    pub plane: &'static ControlPlane,
     /// Between the operator and the API server.
     pub wire: WireProxy,
     /// In front of `wire`, for stories about broken connections.
@@ -127,11 +125,11 @@ impl Stage {
 
     /// The same with another kind of DCE.
     pub async fn with(name: &str, options: DceOptions) -> Stage {
-        Stage::at(control_plane(), name, options).await
+        Stage::on(control_plane(), name, options).await
     }
 
-    /// The same at a control plane of the story's own.
-    pub async fn at(plane: &'static ControlPlane, name: &str, options: DceOptions) -> Stage {
+    /// The same on a control plane of its own.
+    pub async fn on(plane: &ControlPlane, name: &str, options: DceOptions) -> Stage {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
         let team = format!("{name}-{number}");
         let platform = format!("{team}-platform");
@@ -139,7 +137,6 @@ impl Stage {
         let dce = DceSimulator::start(options);
         let login = dce.add_user("operator");
         let stage = Stage {
-            plane,
             wire: WireProxy::start(plane.url(), Some(plane.ca_pem())).expect("the proxy starts"),
             tcp: None,
             token: String::new(),
@@ -157,10 +154,10 @@ impl Stage {
             operator: None,
             starts: 0,
         };
-        stage.arrange().await
+        stage.arrange(plane).await
     }
 
-    async fn arrange(mut self) -> Stage {
+    async fn arrange(mut self, plane: &ControlPlane) -> Stage {
         for namespace in [&self.team, &self.platform] {
             let body = json!({"metadata": {"name": namespace, "labels": {"stage": self.team}}});
             create::<Namespace>(&Api::all(self.client.clone()), body).await;
@@ -181,8 +178,7 @@ impl Stage {
         for object in self.shipped_leader_rules() {
             self.apply(&object).await;
         }
-        self.token = self
-            .plane
+        self.token = plane
             .service_account_token(&self.platform, "operator")
             .await
             .expect("a token for the operator");

@@ -90,29 +90,24 @@ impl HttpBody for Answer {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        // What has arrived of a call counts, however late it is looked at.
-        if let (Kind::Call(_), Poll::Ready(frame)) =
-            (&this.kind, Pin::new(&mut *inner).poll_frame(context))
-        {
+        let is_call = matches!(this.kind, Kind::Call(_));
+        // What has arrived of a call counts, however late it is looked at. A watch ends on time,
+        // however much arrives.
+        let is_over = !is_call && this.limit.as_mut().poll(context).is_ready();
+        if !is_over && let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
+            if !matches!(frame, Some(Ok(_))) {
+                this.end();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        if this.limit.as_mut().poll(context).is_ready() {
-            this.end();
-            return Poll::Ready(match this.kind {
-                Kind::Call(time) => Some(Err(Unanswered(time).into())),
-                Kind::Watch(_) => None,
-            });
-        }
-        if matches!(this.kind, Kind::Call(_)) {
+        if !is_over && !(is_call && this.limit.as_mut().poll(context).is_ready()) {
             return Poll::Pending;
         }
-        let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) else {
-            return Poll::Pending;
-        };
-        if !matches!(frame, Some(Ok(_))) {
-            this.end();
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        this.end();
+        Poll::Ready(match this.kind {
+            Kind::Call(time) => Some(Err(Unanswered(time).into())),
+            Kind::Watch(_) => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {

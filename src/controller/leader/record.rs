@@ -64,7 +64,8 @@ impl Watched {
         // Within a shorter time the holder has another try.
         let was_away = longer_than(self.out_of_sight.take(), lease.renew_every());
         // A copy that runs sees the Lease at the latest when it should be over.
-        let was_stopped = longer_than(self.contact.replace(now), 2 * lease.duration);
+        let lasts = duration(object).unwrap_or(lease.duration);
+        let was_stopped = longer_than(self.contact.replace(now), 2 * lasts);
         let seen = version(object);
         let since = match self.last {
             Some((last, since)) if last == seen && !was_away && !was_stopped => since,
@@ -76,7 +77,7 @@ impl Watched {
             Some(holder) if holder == lease.identity => return Claim::Free,
             Some(_) => {}
         }
-        let until = since + duration(object).unwrap_or(lease.duration);
+        let until = since + lasts;
         if now < until {
             Claim::Taken(until)
         } else {
@@ -235,8 +236,10 @@ mod tests {
         let now = crate::clock::monotonic();
         let mut other = object(Some("other"), 1);
         other.spec.as_mut().unwrap().lease_duration_seconds = Some(60);
-        let claim = Watched::default().see(&other, &lease(), now);
-        assert_eq!(claim, Claim::Taken(now + Duration::from_secs(60)));
+        let mut watched = Watched::default();
+        let until = now + Duration::from_secs(60);
+        assert_eq!(watched.see(&other, &lease(), now), Claim::Taken(until));
+        assert_eq!(watched.see(&other, &lease(), until), Claim::Free);
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn enforcing() -> &'static ControlPlane {
 }
 
 async fn stage(name: &str) -> Stage {
-    Stage::at(enforcing(), name, DceOptions::default()).await
+    Stage::on(enforcing(), name, DceOptions::default()).await
 }
 
 /// Gives the story's operator what the overlay for OpenShift gives.

@@ -24,11 +24,13 @@ const SOURCES: [(&str, &str); 3] = [
 ];
 
 /// The names under which the one binary is called.
-const PROGRAMS: [&str; 4] = [
+const PROGRAMS: [&str; 6] = [
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
     "kubectl",
+    "etcdutl",
+    "etcd-snapshot",
 ];
 
 /// How the names of directories begin that are of no use once their build is over.

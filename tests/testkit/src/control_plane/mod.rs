@@ -22,6 +22,7 @@
 mod access;
 mod assets;
 mod audit;
+mod backup;
 mod build;
 mod directory;
 mod process;
@@ -37,6 +38,7 @@ use anyhow::Result;
 pub use access::{client, service_account_user, write_kubeconfig};
 pub use assets::Assets;
 pub use audit::{Audit, AuditEvent, Mark};
+pub use backup::Backup;
 
 use crate::wire::Certificate;
 pub(crate) use build::cache;
@@ -92,6 +94,7 @@ pub struct ControlPlane {
     admin_kubeconfig: PathBuf,
     ca_path: PathBuf,
     directory: Directory,
+    options: Options,
 }
 
 /// A failure is remembered, too: every test of a binary would wait for it again.
@@ -131,7 +134,9 @@ impl ControlPlane {
             admin_kubeconfig: directory.path().join("admin.kubeconfig"),
             ca_path: directory.path().join("ca.pem"),
             directory,
+            options,
         };
+        let options = control_plane.options.clone();
         let admin = &control_plane.tokens.admin;
         write_kubeconfig(
             control_plane.admin_kubeconfig(),

@@ -106,6 +106,15 @@ impl Server {
         Ok(())
     }
 
+    /// Ends the server, which was not asked before, and waits until it has ended.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        // Before the wait: as long as nobody has waited, the process id stays taken and the shell's
+        // kill hits nobody else.
+        drop(self.pipe.take());
+        let _ = self.child.wait();
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
@@ -132,11 +141,7 @@ fn guarded(name: &str, program: &Path) -> Command {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        // Before the wait: as long as nobody has waited, the process id stays taken and the shell's
-        // kill hits nobody else.
-        drop(self.pipe.take());
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 

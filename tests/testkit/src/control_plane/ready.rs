@@ -59,6 +59,22 @@ pub(super) fn start_api_server(
     Err(anyhow!("no port stayed free in {PORT_ATTEMPTS} attempts"))
 }
 
+/// Starts the API server again on a port of its own, and waits until it is ready.
+pub(super) fn start_api_server_at(
+    assets: &Assets,
+    directory: &Path,
+    options: &Options,
+    etcd: &mut Server,
+    probe: &Probe,
+    url: &str,
+) -> Result<Server> {
+    let port = url.rsplit(':').next().context("a port")?.parse()?;
+    let arguments = servers::api_server_arguments(options, port);
+    let mut server = Server::start(assets, "kube-apiserver", directory, &arguments)?;
+    probe.wait_for_api(url, &mut [&mut server, etcd])?;
+    Ok(server)
+}
+
 /// A port that nobody uses at this moment; somebody may a moment later.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;

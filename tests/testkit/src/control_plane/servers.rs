@@ -55,7 +55,10 @@ pub(super) fn write_files(directory: &Path, certificate: &Certificate) -> Result
 /// No port, so nobody can take it, and a relative path, because an absolute one can exceed the 108
 /// bytes of a socket's name. etcd insists on the form `host:port` and takes all of it for the name
 /// of the file.
-const ETCD_SOCKET: &str = "etcd.sock:0";
+pub(super) const ETCD_SOCKET: &str = "etcd.sock:0";
+
+/// Where etcd listens for other members, of which there are none.
+pub(super) const ETCD_PEER: &str = "unix://peer.sock:0";
 
 pub(super) fn etcd_socket(directory: &Path) -> PathBuf {
     directory.join(ETCD_SOCKET)
@@ -63,7 +66,7 @@ pub(super) fn etcd_socket(directory: &Path) -> PathBuf {
 
 pub(super) fn etcd_arguments(options: &Options) -> Vec<String> {
     let client = format!("unix://{ETCD_SOCKET}");
-    let peer = "unix://peer.sock:0";
+    let peer = ETCD_PEER;
     let mut arguments = vec![
         "--name=tests".to_owned(),
         "--data-dir=etcd".to_owned(),

@@ -1,0 +1,75 @@
+//! An etcd that is restored from a backup under the running operator.
+
+use testkit::{
+    control_plane::{ControlPlane, Options},
+    dce::DceOptions,
+};
+
+use super::*;
+use crate::stage::{options, status_of};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_etcd_was_restored_everything_is_listed_again_and_only_what_is_in_hand_is_kept() {
+    let mut plane = ControlPlane::start(Options {
+        // Nothing is collected here.
+        controller_manager: false,
+        ..options()
+    })
+    .expect("a control plane");
+    let mut stage = Stage::on(&plane, "restored", DceOptions::default()).await;
+    stage.lease_seconds = 6;
+    stage.start().await;
+    let pid = stage.pid();
+    stage.apply(&stage.request("kept")).await;
+    stage.ready("kept").await;
+    // A token is issued, and cannot be published.
+    let held = stage.wire.rule(
+        |call| crate::stage::is_about_secret(call, "in-hand") && call.is_changing(),
+        Fault::CutBefore,
+        None,
+    );
+    stage.apply(&stage.request("in-hand")).await;
+    held.hit(SOON).await.unwrap();
+    let backup = plane.back_up().expect("a backup");
+
+    stage
+        .annotate("kept", "credential-operator.dev/rotate", "1")
+        .await;
+    let rotated = |value: &'static str| {
+        move |request: &credential_operator::api::CredentialRequest| {
+            let status = request.status.as_ref();
+            status.and_then(|status| status.rotated.as_deref()) == Some(value)
+                && status_of(request, "Ready") == ("True", "Synced")
+        }
+    };
+    stage.until("kept", "rotated", rotated("1")).await;
+    for number in 0..20 {
+        stage.apply(&stage.request(&format!("later-{number}"))).await;
+    }
+    for number in 0..20 {
+        stage.ready(&format!("later-{number}")).await;
+    }
+    let issued = stage.dce.issued().len();
+
+    plane.restore(&backup).expect("it is restored");
+    eventually(SOON, || async {
+        let logs = stage.logs();
+        ensure!(logs.contains("etcd was restored from a backup"), "not noticed yet");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    held.remove();
+    stage.ready("in-hand").await;
+    assert_eq!(stage.dce.issued().len(), issued, "what is in hand is published");
+    stage
+        .annotate("kept", "credential-operator.dev/rotate", "2")
+        .await;
+    stage.until("kept", "rotated again", rotated("2")).await;
+    stage.apply(&stage.request("after")).await;
+    stage.ready("after").await;
+    stage.counted(&stage.team, 3).await;
+    assert_eq!(stage.pid(), pid, "by the same process");
+    assert_eq!(stage.get("/readyz").await.unwrap(), "ok\n");
+    stage.finish().await;
+}
