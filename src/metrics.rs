@@ -52,7 +52,7 @@ pub struct PassLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct EventLabel {
     /// The status code of the API server, or `no answer`.
-    pub outcome: String,
+    pub code: String,
 }
 
 /// Name, type and meaning of every metric; the reference in the docs is made from it.
@@ -197,11 +197,11 @@ impl Metrics {
         self.left_behind.inc();
     }
 
-    /// Counts an event that was not written. `outcome` is the API server's status code, or `no answer`.
-    pub fn lost_event(&self, outcome: &str) {
+    /// Counts an event that was not written. `code` is the API server's status code, or `no answer`.
+    pub fn lost_event(&self, code: &str) {
         self.lost_events
             .get_or_create(&EventLabel {
-                outcome: outcome.to_owned(),
+                code: code.to_owned(),
             })
             .inc();
     }

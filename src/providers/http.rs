@@ -5,9 +5,6 @@
 //! unless a flag says otherwise; and no error of it holds a URL, a header or a body: some systems
 //! take secrets in the query string.
 
-mod body;
-mod retry_after;
-
 use std::{error::Error, time::Duration};
 
 use futures::future::BoxFuture;
@@ -23,16 +20,17 @@ use tokio::sync::SemaphorePermit;
 use url::Url;
 use zeroize::Zeroizing;
 
+pub use super::http_body::Size;
 use super::{
     certificates,
     guard::{Guard, GuardedResolver, NotPermitted},
+    http_body, retry_after,
 };
 use crate::{
     api::Reason,
     clock,
     plan::{Failure, Refusal},
 };
-pub use body::Size;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -225,7 +223,7 @@ impl HttpClient {
         let (is_json, retry_after) = facts(response.headers());
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let body = body::read(&mut response, call.size).await?;
+        let body = http_body::read(&mut response, call.size).await?;
         Ok(Answer {
             status,
             is_json,
@@ -389,7 +387,7 @@ fn facts(headers: &HeaderMap) -> (bool, Option<SignedDuration>) {
 }
 
 /// What became of a call that got no answer. Of the library's error only its kind is used.
-fn failure(error: &reqwest::Error) -> Failure {
+pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if cause::<NotPermitted>(error).is_some() {
         return not_permitted();
     }

@@ -12,8 +12,10 @@ pub mod driver;
 pub mod glob;
 pub mod guard;
 pub mod http;
+mod http_body;
 pub mod keystone;
 pub mod kinds;
+mod retry_after;
 pub mod soda;
 pub mod systems;
 

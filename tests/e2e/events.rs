@@ -1,5 +1,6 @@
 //! Events: objects with the longest names have them, too, and what is lost is counted and logged.
 
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use testkit::{
     wait::eventually,
     wire::{Fault, ResponseParts},
@@ -32,6 +33,21 @@ async fn a_request_with_the_longest_name_has_events() {
         stage.dce.stop_lying();
     }
     stage.told(2, "UnexpectedAnswer: ").await;
+    // Why the names are cut: this is how kube's recorder makes them.
+    let events: kube::Api<Event> = stage.api();
+    let mut event = events
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    event.metadata = ObjectMeta {
+        name: Some(format!("{}.18a4c2f1d3b5e607", "n".repeat(253))),
+        ..ObjectMeta::default()
+    };
+    let refused = events.create(&Default::default(), &event).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("no more than 253"), "{refused}");
     assert_eq!(times(&stage, "an event could not be written"), 0);
     stage.finish().await;
 }
@@ -48,7 +64,7 @@ async fn events_that_the_api_server_refuses_are_counted_and_logged_rarely() {
     );
     stage.apply_crowd(CROWD).await;
     stage.all_ready().await;
-    let lost = "credential_operator_lost_events_total{outcome=\"500\"}";
+    let lost = "credential_operator_lost_events_total{code=\"500\"}";
     eventually(SOON, || async {
         let count = stage.metric(lost).await.unwrap_or_default();
         anyhow::ensure!(count >= 12.0, "{count} events were counted");

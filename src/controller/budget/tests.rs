@@ -42,7 +42,7 @@ async fn no_more_calls_than_allowed_are_under_way_and_the_next_is_woken() {
 }
 
 #[tokio::test]
-async fn what_expires_first_goes_first_and_routine_waits() {
+async fn what_is_in_hand_goes_first_then_what_expires_first_and_routine_waits() {
     let (budget, mut woken) = budget(1000, 1);
     let busy = budget.acquire(&key("busy"), Urgency::New).unwrap();
     let second = |second| jiff::Timestamp::from_second(second).unwrap();
@@ -54,11 +54,12 @@ async fn what_expires_first_goes_first_and_routine_waits() {
         ("new", Urgency::New),
         ("late", at(20)),
         ("soon", at(10)),
+        ("in hand", Urgency::InHand),
     ] {
         assert!(budget.acquire(&key(name), urgency).is_err());
     }
     drop(busy);
-    for name in ["soon", "late", "new", "sooner", "routine"] {
+    for name in ["in hand", "soon", "late", "new", "sooner", "routine"] {
         assert_eq!(woken.recv().await, Some(key(name)));
         drop(budget.acquire(&key(name), Urgency::New).unwrap());
     }

@@ -500,7 +500,13 @@ fn a_failed_attempt_is_made_again_later_unless_something_changed() {
             Exactly(Do(Issue(1, New))),
         ),
         case(
-            "a failed proof is made again with the same credential",
+            "a failure before it was issued is no failed proof",
+            with_failure(with_in_hand(fresh(), Proof::Missing), Reason::Timeout, 0),
+            11,
+            Exactly(Do(Verify(Urgency::InHand))),
+        ),
+        case(
+            "a failed proof is made again with the same credential, and ahead of nobody",
             with_failure(with_in_hand(fresh(), Proof::Missing), Reason::Timeout, 10),
             11,
             Exactly(Do(Verify(New))),

@@ -201,6 +201,9 @@ pub fn one<T: DeserializeOwned>(answer: &Answer) -> Result<T, Failure> {
     Ok(data.0)
 }
 
+/// The name of the field that a success has.
+const DATA: &[u8] = b"\"data\"";
+
 /// Whether a list of `T` begins in an answer that was cut off ([`Size::BEGINNING`]). CloudMC tells
 /// a failure in a few hundred bytes, so an answer that goes on beyond that is a success.
 ///
@@ -211,9 +214,11 @@ pub fn begins<T: DeserializeOwned>(answer: &Answer) -> Result<(), Failure> {
         said(answer).done(answer)?;
         return list::<T>(answer).map(drop);
     }
-    match serde_json::from_slice::<Envelope<Many<T>>>(&answer.body) {
+    let body = answer.body.trim_ascii_start();
+    let has_data = body.windows(DATA.len()).any(|part| part == DATA);
+    match serde_json::from_slice::<Envelope<Many<T>>>(body) {
         // All is well up to where it was cut off.
-        Err(error) if error.is_eof() => Ok(()),
+        Err(error) if error.is_eof() && body.starts_with(b"{") && has_data => Ok(()),
         _ => Err(nonsense()),
     }
 }

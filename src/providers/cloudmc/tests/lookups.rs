@@ -355,6 +355,8 @@ fn a_login_works_where_the_beginning_of_a_list_shows_it() {
         ("no environment", r#"{"data": []}"#, true, true),
         ("the beginning of a list", &whole[..5000], false, true),
         ("a list that breaks off", &whole[..5000], true, false),
+        ("the beginning of a text", "\"data xxxx", false, false),
+        ("the beginning of an object", r#"{"x": "xxxx"#, false, false),
         ("the beginning of a page", "<html><head>", false, false),
         (
             "the beginning of something else",

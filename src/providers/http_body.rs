@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zeroize::Zeroizing;
 
-use super::{failed, failure};
+use super::http::{failed, failure};
 use crate::{api::Reason, plan::Failure};
 
 const MIB: usize = 1024 * 1024;
@@ -127,5 +127,104 @@ async fn place() -> Result<SemaphorePermit<'static>, Failure> {
                 Size::USUAL.mib()
             ),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use reqwest::Method;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use url::Url;
+
+    use super::*;
+    use crate::providers::http::{Answer, Call, HttpClient, HttpSettings, Turns};
+
+    /// Takes no turn.
+    struct Free;
+    impl Turns for Free {
+        fn next(&self) -> BoxFuture<'_, Result<(), Failure>> {
+            Box::pin(std::future::ready(Ok(())))
+        }
+        fn answered(&self, _: bool) {}
+    }
+
+    /// A server whose answers have as many bytes as the path says.
+    async fn server() -> HttpClient {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut head = vec![0; 4096];
+                    let read = stream.read(&mut head).await.unwrap_or_default();
+                    let head = String::from_utf8_lossy(&head[..read]).into_owned();
+                    let path = head.split(' ').nth(1).unwrap_or_default();
+                    let length: usize = path.trim_matches('/').parse().unwrap_or_default();
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                    drop(stream.write_all(head.as_bytes()).await);
+                    // A client that has read enough breaks the connection off.
+                    drop(stream.write_all(&vec![b'x'; length]).await);
+                });
+            }
+        });
+        HttpClient::new(&Url::parse(&url).unwrap(), HttpSettings::default()).unwrap()
+    }
+
+    async fn answer(client: &HttpClient, length: usize, size: Size) -> Result<Answer, Failure> {
+        let length = length.to_string();
+        let path = [length.as_str()];
+        let call = Call {
+            size,
+            ..Call::new(Method::GET, &path)
+        };
+        client.send(&Free, call).await
+    }
+
+    #[tokio::test]
+    async fn each_call_reads_as_much_as_fits_it_and_long_bodies_are_few_at_a_time() {
+        let client = server().await;
+        for (what, length, size, expected) in [
+            ("an object", MIB, Size::USUAL, Ok((MIB, true))),
+            ("a long object", MIB + 1, Size::USUAL, Err("than 1 MiB")),
+            ("a list", 3 * MIB, Size::LIST, Ok((3 * MIB, true))),
+            ("a long list", 8 * MIB + 1, Size::LIST, Err("than 8 MiB")),
+            (
+                "a long list, of which the beginning helps",
+                9 * MIB,
+                Size::LIST_OR_BEGINNING,
+                Ok((8 * MIB, false)),
+            ),
+            ("a beginning", 9 * MIB, Size::BEGINNING, Ok((65536, false))),
+            ("nothing else", 65536, Size::BEGINNING, Ok((65536, true))),
+            ("nothing", 0, Size::USUAL, Ok((0, true))),
+        ] {
+            match (answer(&client, length, size).await, expected) {
+                (Ok(answer), Ok(expected)) => {
+                    assert_eq!((answer.body.len(), answer.is_whole), expected, "{what}");
+                }
+                (Err(failure), Err(words)) => {
+                    assert_eq!(failure.reason, Reason::UnexpectedAnswer, "{what}");
+                    assert!(failure.message.ends_with(words), "{}", failure.message);
+                }
+                (answer, _) => panic!("{what}: {:?}", answer.map(|answer| answer.body.len())),
+            }
+        }
+
+        let mut held = Vec::new();
+        for _ in 0..LONG_BODIES {
+            held.push(answer(&client, 2 * MIB, Size::LIST).await.unwrap());
+        }
+        let short = answer(&client, MIB, Size::LIST).await;
+        assert!(short.is_ok(), "a usual body waits for nobody");
+        let mut next = std::pin::pin!(answer(&client, 2 * MIB, Size::LIST));
+        let moment = Duration::from_millis(200);
+        let early = tokio::time::timeout(moment, &mut next).await;
+        assert!(early.is_err(), "it waits for a place");
+        held.pop();
+        assert!(next.await.is_ok(), "a place came free");
     }
 }
