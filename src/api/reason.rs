@@ -68,9 +68,10 @@ reasons! {
     TargetImmutable => "Delete the Secret; it is created anew.",
     /// The Secret is being deleted and something holds it.
     TargetTerminating => "Remove what holds it (its finalizers).",
-    /// The Secret was damaged so often that replacing the credential was slowed down.
-    TargetContested => "Find out who else writes or deletes the Secret.",
-    /// The API server refused to write the Secret.
+    /// The Secret was damaged, or the operator's finalizer removed, so often that putting it right was
+    /// slowed down.
+    TargetContested => "Find out who else writes or deletes the Secret, or removes the finalizer.",
+    /// The API server refused to write the Secret, or the operator's finalizer.
     SecretRefused => "The message has the API server's words: a quota, an admission policy, or the operator's own rights.",
     /// The login Secret, or a Secret with certificates, is not there.
     LoginSecretNotFound => "Create the Secret, or correct the reference.",

@@ -16,11 +16,12 @@ use super::{
     key::{ProviderKey, RequestKey},
     link::{Link, newer},
     memory::{CallState, Failures, Remembered},
+    orphans::Busy,
 };
 use crate::{
     api::{CredentialRequest, request::DeletionPolicy, validate},
     clock,
-    plan::{Damage, Done, Observed, Probe, Recorded, Target},
+    plan::{Damage, Done, Observed, Probe, Recorded, Target, finalizer::Additions},
     providers::{Ask, Connection, Kind, Permission},
     secret::{self, Known, Owner, SecretData},
 };
@@ -59,6 +60,8 @@ pub struct Pass {
     pub recovered: Option<SecretData>,
     /// What the plan sees.
     pub seen: Observed,
+    /// Keeps the revocations of a request that is gone waiting until this pass has ended.
+    pub busy: Busy,
 }
 
 impl Pass {
@@ -70,7 +73,22 @@ impl Pass {
             name: cached.name_any(),
         };
         let uid = cached.uid()?;
+        // First, so that a request which goes from here on waits for the end of this pass.
+        let busy = context.orphans.enter(&uid)?;
         let request = newest(context, &key, &uid, cached)?;
+        let mut pass = Pass::of(context, key, uid, request, busy);
+        pass.recall();
+        Some(pass)
+    }
+
+    /// The facts that follow from a request and its provider alone, without the memory.
+    pub(super) fn of(
+        context: &Arc<Context>,
+        key: RequestKey,
+        uid: String,
+        request: Arc<CredentialRequest>,
+        busy: Busy,
+    ) -> Pass {
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
         let ask = Ask::read(&request.spec);
         let kind = Kind::of(&request.spec);
@@ -122,6 +140,8 @@ impl Pass {
             gate,
             access,
             provider_held: link.as_ref().is_some_and(|link| link.declared().is_held()),
+            additions: Additions::default(),
+            is_let_go: false,
             target: Target::Unknown,
             looked: false,
             recorded,
@@ -142,7 +162,7 @@ impl Pass {
             repairs: Vec::new(),
             done: Done::default(),
         };
-        let mut pass = Pass {
+        Pass {
             context: Arc::clone(context),
             key,
             provider,
@@ -159,9 +179,8 @@ impl Pass {
             recovered: None,
             seen,
             request,
-        };
-        pass.recall();
-        Some(pass)
+            busy,
+        }
     }
 
     /// Takes up what is remembered of the request.
@@ -187,6 +206,8 @@ impl Pass {
             self.seen.stuck.clone_from(&remembered.stuck);
             self.seen.leftovers.clone_from(&remembered.leftovers);
             self.seen.announced.clone_from(&remembered.announced);
+            self.seen.additions.clone_from(&remembered.additions);
+            self.seen.is_let_go = remembered.is_let_go;
             self.seen.revocations.clone_from(&remembered.revocations);
             let layout = self.link.as_ref().and_then(|link| link.layout());
             self.seen.target = target(remembered, &self.owner, layout.as_deref(), virgin);
@@ -217,6 +238,8 @@ impl Pass {
             remembered.stuck.clone_from(&seen.stuck);
             remembered.leftovers.clone_from(&seen.leftovers);
             remembered.announced.clone_from(&seen.announced);
+            remembered.additions.clone_from(&seen.additions);
+            remembered.is_let_go = seen.is_let_go;
             remembered.revocations.clone_from(&seen.revocations);
             if serial > 0 {
                 remembered.probe = (serial, seen.probe);

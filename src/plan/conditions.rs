@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, is_usable,
-    ledger, obstacle, retire,
+    Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, finalizer,
+    is_usable, ledger, obstacle, retire,
 };
 use crate::api::{Reason, condition, request::CredentialRequestStatus};
 
@@ -20,6 +20,8 @@ pub(super) fn conditions(
     if seen.request.deleting.is_some() {
         return while_going(seen, revocation.as_ref(), old, now);
     }
+    // A revocation that fails now is worse than one that may be missed later.
+    let revocation = revocation.or_else(|| finalizer::obstacle(seen, now));
     let obstacle = obstacle(seen, decision);
     let ready = ready(seen, decision, obstacle.as_ref(), old, now);
     let works = ready.0;

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod checks;
 pub mod conditions;
 mod farewell;
+pub mod finalizer;
 pub mod ledger;
 pub mod observed;
 mod outcome;
@@ -129,6 +130,8 @@ pub enum WaitReason {
     Overlap,
     /// A credential cannot be revoked at the moment.
     Revocation,
+    /// The operator's finalizer cannot be put on the request at the moment.
+    Finalizer,
 }
 
 impl Decision {
@@ -145,6 +148,11 @@ impl Decision {
 pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     if seen.request.deleting.is_some() {
         return farewell::plan(seen, now);
+    }
+    // Before anything else, and also while the request is suspended or refused: a deletion can come at
+    // any time.
+    if let Some(decision) = finalizer::restore(seen, now) {
+        return decision;
     }
     if let Some(decision) = regeneration::only_copy(seen, now) {
         return decision;
@@ -289,7 +297,9 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
         .then(|| now.checked_add(schedule::LONG_CHECK).ok())
         .flatten();
     let reading = regeneration::read_at(seen);
-    let later = [expiry, retire::next(seen, now), proof, unheard, reading]
+    let finalizer = finalizer::next(seen, now);
+    let revocation = retire::next(seen, now);
+    let later = [expiry, revocation, proof, unheard, reading, finalizer]
         .into_iter()
         .flatten()
         .filter(|at| *at > now);
@@ -321,7 +331,7 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
             if let Some(decision) = retire::crowded(seen, finding.reason, now) {
                 return decision;
             }
-            before_first_issue(seen).unwrap_or(Decision::Do(Step::Issue(
+            before_first_issue(seen, now).unwrap_or(Decision::Do(Step::Issue(
                 seen.next_serial(),
                 urgency(seen, now),
             )))
@@ -358,13 +368,13 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
 }
 
 /// What has to be written down before something is issued that has to be revoked one day.
-fn before_first_issue(seen: &Observed) -> Option<Decision> {
+fn before_first_issue(seen: &Observed, now: Timestamp) -> Option<Decision> {
     if !seen.request.traits.revocable {
         None
     } else if !seen.provider_held {
         Some(Decision::Do(Step::HoldProvider))
     } else if !seen.request.finalizer {
-        Some(Decision::Do(Step::AddFinalizer))
+        Some(finalizer::add(seen, now))
     } else {
         None
     }
@@ -489,6 +499,10 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             );
             Some((Reason::TargetContested, words))
         }
+        Decision::Wait(Wait {
+            reason: WaitReason::Finalizer,
+            ..
+        }) => Some(finalizer::words(&seen.additions)),
         Decision::Wait(Wait {
             reason: WaitReason::Rest,
             ..

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::{
     Reason, condition,
-    request::{CredentialRequestStatus, NextAction},
+    request::{CredentialRecord, CredentialRequestStatus, CredentialState, NextAction},
 };
 
 /// What a settled pass leaves behind.
@@ -119,7 +119,11 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
             !wrote && !(new && (long || seen.outage))
         }
         WaitReason::Provider => !wrote && obstacle(seen, decision).is_none(),
-        WaitReason::Rest | WaitReason::Retry | WaitReason::Contested | WaitReason::Overlap => false,
+        WaitReason::Rest
+        | WaitReason::Retry
+        | WaitReason::Contested
+        | WaitReason::Overlap
+        | WaitReason::Finalizer => false,
     }
 }
 
@@ -176,7 +180,8 @@ fn events(
     let mut notes = Vec::new();
     let secret = new.secret_name.as_deref().unwrap_or_default();
     let serial = seen.published().map_or(0, |published| published.serial);
-    let first = old.credentials.is_empty();
+    let was_current = |record: &CredentialRecord| record.state == CredentialState::Current;
+    let first = !old.credentials.iter().any(was_current);
     let asked = old.rotated != new.rotated || old.revoked_retiring != new.revoked_retiring;
     let rotated = asked && !first;
     if (seen.done.published && rotated) || (first && seen.published().is_some()) {
