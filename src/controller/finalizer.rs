@@ -43,7 +43,10 @@ pub(super) async fn add(pass: &mut Pass) -> Result<(), PassError> {
             }
         }
         Ok(false) => return Err(PassError::Conflict),
-        Err(PassError::Api(error)) => additions.failed(Some(brief(&error)), now),
+        Err(PassError::Api(error @ kube::Error::Api(_))) => {
+            additions.failed(Some(brief(&error)), now);
+        }
+        Err(PassError::Api(_)) => additions.failed(Some("no answer".to_owned()), now),
         Err(error) => return Err(error),
     }
     if let Some(failed) = &pass.seen.additions.failed {

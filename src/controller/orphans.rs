@@ -41,6 +41,8 @@ use crate::{
 const REMEMBERED: usize = 1024;
 /// How many calls are made at a time for requests that are gone.
 const CALLS: usize = 4;
+/// How often a copy that may not act looks whether it may.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long the tasks may take to say what they leave behind when the operator ends.
 const AT_THE_END: Duration = Duration::from_secs(2);
 
@@ -298,9 +300,14 @@ async fn revoke_until(pass: &mut Pass, uid: &str, deadline: Timestamp) -> bool {
         tracing::warn!(request = %pass.key, provider = %pass.provider, "a request is gone without its finalizer; what it may have left alive is revoked");
     }
     let mut waits = 0;
-    while context.orphans.is_gone(uid) && context.leadership.may_act() {
-        look_for_access(pass);
+    while context.orphans.is_gone(uid) {
         let now = clock::now();
+        if !context.leadership.may_act() && now < deadline {
+            // The Lease may be renewed after all; otherwise this copy ends, and says what is left.
+            tokio::time::sleep(AGAIN).await;
+            continue;
+        }
+        look_for_access(pass);
         let wake = match plan(&pass.seen, now) {
             Decision::LetGo => return true,
             _ if now >= deadline => return false,

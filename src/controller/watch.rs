@@ -397,6 +397,10 @@ fn provider_seen(context: &Arc<Context>, declared: Declared) {
 }
 
 fn provider_gone(context: &Context, key: &ProviderKey) {
+    let needing = context.memory.needing_provider(key).len();
+    if needing > 0 {
+        tracing::warn!(provider = %key, requests = needing, "a provider is gone although requests need it to revoke their credentials");
+    }
     context.links.remove(key);
     context.metrics.forget_provider(&key.to_string());
     wake_requests(context, key);

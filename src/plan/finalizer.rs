@@ -26,7 +26,7 @@ pub struct FailedAddition {
     pub at: Timestamp,
     /// How many such writes there were in a row.
     pub attempts: u32,
-    /// Code and reason of the API server's answer. Absent where the API server took the write and stored
+    /// Code and reason of the API server's answer, or that there was none. Absent where the API server took the write and stored
     /// the object without the finalizer, which a mutating webhook or policy can cause.
     pub answer: Option<String>,
 }
@@ -118,7 +118,7 @@ fn cause(additions: &Additions) -> (Reason, String) {
             ..
         }) => (
             Reason::SecretRefused,
-            format!("the API server answers {answer} to the write that adds it"),
+            format!("the write that adds it fails ({answer})"),
         ),
         Some(FailedAddition { answer: None, .. }) => (
             Reason::TargetContested,

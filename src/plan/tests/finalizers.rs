@@ -223,7 +223,7 @@ fn a_finalizer_that_cannot_be_put_back_is_said_in_the_condition_and_why() {
         (
             refused(stripped(pair(1)), Some("403 Forbidden"), 5),
             ("True", "True", "SecretRefused"),
-            "the API server answers 403 Forbidden to the write that adds it",
+            "the write that adds it fails (403 Forbidden)",
         ),
     ] {
         let (ready, failing, reason, message) = condition(seen);

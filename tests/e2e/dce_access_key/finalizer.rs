@@ -210,7 +210,10 @@ async fn a_request_that_goes_between_two_lists_has_its_key_revoked() {
     );
     let watched = rig.stage.wire.rule(
         |call| call.label() == "watch credentialrequests",
-        Fault::Reply(ResponseParts::json(410, &expired)),
+        Fault::Reply(ResponseParts::json(
+            200,
+            &json!({"type": "ERROR", "object": expired}),
+        )),
         None,
     );
     rig.stage.wire.cut_connections();
