@@ -400,3 +400,61 @@ async fn a_fight_about_a_finalizer_comes_to_rest_and_is_told() {
     until_nothing_is_alive(&rig).await;
     rig.finish().await;
 }
+
+/// The API server refuses calls of this kind.
+fn refuse(rig: &Rig, label: &'static str) -> RuleHandle {
+    let refused = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "Forbidden", "message": "a policy says no", "code": 403,
+    });
+    rig.stage.wire.rule(
+        move |call| call.label() == label,
+        Fault::Reply(ResponseParts::json(403, &refused)),
+        None,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finalizer_that_the_api_server_refuses_is_said_and_no_key_is_made_without_it() {
+    let mut rig = Rig::new("dce-refused").await;
+    rig.stage.start().await;
+    rig.provider_ready().await;
+    let of_requests = refuse(&rig, "patch credentialrequests");
+    let of_providers = refuse(&rig, "patch clustercredentialproviders");
+    rig.stage.apply(&rig.request("key", 1000)).await;
+    let refused = |words: &'static str| {
+        move |request: &CredentialRequest| {
+            status_of(request, "Ready") == ("False", "SecretRefused")
+                && message_of(request, "Ready").contains(words)
+        }
+    };
+    let words = "credential-operator.dev/in-use is missing on ClusterCredentialProvider";
+    let request = rig
+        .stage
+        .until("key", "the provider is not held", refused(words))
+        .await;
+    let said = message_of(&request, "Ready");
+    assert!(said.contains("403 Forbidden"), "{said}");
+    let providers: Api<ClusterCredentialProvider> = Api::all(rig.stage.client.clone());
+    eventually(SOON, || async {
+        let status = providers.get(&rig.name()).await?.status.unwrap_or_default();
+        let said = in_conditions(&status.conditions, "Reconciling");
+        anyhow::ensure!(said == ("True", "SecretRefused"), "{status:?}");
+        let ready = in_conditions(&status.conditions, "Ready");
+        anyhow::ensure!(ready == ("True", "LoginWorks"), "{status:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    of_providers.remove();
+    let words = "credential-operator.dev/revoke is missing on this request";
+    rig.stage
+        .until("key", "the request is not held", refused(words))
+        .await;
+    assert_eq!(rig.made(), []);
+    of_requests.remove();
+    rig.stage.ready("key").await;
+    rig.remove("key").await;
+    assert_eq!(rig.made(), []);
+    rig.finish().await;
+}
