@@ -68,8 +68,9 @@ reasons! {
     TargetImmutable => "Delete the Secret; it is created anew.",
     /// The Secret is being deleted and something holds it.
     TargetTerminating => "Remove what holds it (its finalizers).",
-    /// Something else changes the data of the Secret, or deletes the Secret, again and again.
-    TargetContested => "Find out who else writes or deletes the Secret. What may change it while it is written: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies",
+    /// Something else changes the data of the Secret, deletes the Secret, or removes the operator's
+    /// finalizer, again and again.
+    TargetContested => "Find out who else writes or deletes the Secret, or removes the finalizer. What may change an object while it is written: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies",
     /// The credential in the Secret is whole, and the cluster changes labels, annotations or owners
     /// of the Secret whenever the operator writes them.
     TargetAltered => "Have the webhook or policy that changes the Secret leave alone what the message names: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies",
@@ -77,7 +78,7 @@ reasons! {
     SecretRefused => "The message names what refused it: a webhook, an admission policy, a quota, or the operator's own rights.",
     /// The API server refused to read the Secret.
     SecretUnreadable => "Give the operator the right to read Secrets, or see why the API server cannot read them.",
-    /// The API server refused to write the finalizer of the request.
+    /// The API server refused to write the operator's finalizer.
     FinalizerRefused => "The message names what refused it: a webhook, an admission policy, or the operator's own rights.",
     /// The login Secret, or a Secret with certificates, is not there.
     LoginSecretNotFound => "Create the Secret, or correct the reference.",

@@ -34,6 +34,8 @@ pub async fn act(pass: &mut Pass, step: Step) -> Result<(), PassError> {
         Step::Look => drop(pass.look().await),
         Step::AddFinalizer => finalizer::add(pass).await?,
         Step::HoldProvider => hold_provider(pass),
+        // A request that is gone by now gets nothing any more.
+        Step::Issue(..) if !pass.busy.issue() => return Err(PassError::Conflict),
         Step::Issue(serial, urgency) => issue(pass, serial, urgency).await,
         Step::Announce(urgency) => announce(pass, urgency).await?,
         Step::Regenerate(serial, urgency) => regenerate(pass, serial, urgency).await,
@@ -56,7 +58,8 @@ fn hold_provider(pass: &mut Pass) {
         link.hold();
         pass.context.wakes.provider(&pass.provider);
     }
-    pass.seen.gate = Gate::Checking;
+    let not_held = pass.link.as_ref().and_then(|link| link.not_held());
+    pass.seen.gate = not_held.map_or(Gate::Checking, Gate::NotReady);
 }
 
 /// What it takes to ask the provider for something.
@@ -77,7 +80,7 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
     }
     let damaged = matches!(pass.seen.published(), Some(published)
         if matches!(published.damage, Damage::Repairable | Damage::Lost))
-        || (matches!(pass.seen.target, Target::Absent) && pass.seen.recorded.serial() > 0);
+        || (matches!(pass.seen.target, Target::Absent) && pass.seen.baseline() > 0);
     if damaged {
         let now = clock::now();
         pass.seen.replacements.push(now);
@@ -97,7 +100,8 @@ async fn issue(pass: &mut Pass, serial: u64, urgency: Urgency) {
             .filter(|_| pass.seen.request.traits.revocable && !pass.seen.request.traits.shared),
     };
     let identity = identity(pass, serial);
-    call(pass, "issue", Came::lost, async move |turns| {
+    let lost = Came::issue_lost(purpose.clone());
+    call(pass, "issue", lost, async move |turns| {
         let issued = connection
             .issue(&*turns, &ask, &permission, &identity)
             .await;
@@ -153,7 +157,7 @@ async fn regenerate(pass: &mut Pass, serial: u64, urgency: Urgency) {
 }
 
 /// By what a credential of the request is known at the provider.
-fn identity(pass: &Pass, serial: u64) -> Identity {
+pub(super) fn identity(pass: &Pass, serial: u64) -> Identity {
     Identity {
         uid: pass.owner.uid.clone(),
         serial,
@@ -198,7 +202,8 @@ async fn verify(pass: &mut Pass, urgency: Urgency) {
     if !permitted(pass, urgency) {
         return;
     }
-    call(pass, "verify", Came::lost, async move |turns| {
+    let lost = |failure| Came::Proof(Err(failure));
+    call(pass, "verify", lost, async move |turns| {
         let (permission, owner) = (permission.as_ref(), owner.as_deref());
         let proof = connection
             .verify(&*turns, &ask, permission, owner, &data)
@@ -240,7 +245,7 @@ async fn prove(pass: &mut Pass, urgency: Urgency) -> Result<(), PassError> {
 
 /// The user at the provider to whom a credential belonged when it was issued: of the credential in hand
 /// by the provider's own word, of others by the status or the Secret.
-fn owner_of(pass: &Pass, serial: u64) -> Option<String> {
+pub(super) fn owner_of(pass: &Pass, serial: u64) -> Option<String> {
     if let Some(in_hand) = in_hand(pass, serial) {
         return in_hand.owner.clone();
     }
@@ -256,7 +261,7 @@ fn owner_of(pass: &Pass, serial: u64) -> Option<String> {
 
 /// What the request asks for, where a grant allows it, or did when something was issued: a login for it
 /// may be made to revoke with.
-fn allowed_ask(pass: &Pass) -> Option<Ask> {
+pub(super) fn allowed_ask(pass: &Pass) -> Option<Ask> {
     let was_served = !pass.seen.recorded.credentials.is_empty();
     pass.ask
         .clone()
@@ -264,7 +269,7 @@ fn allowed_ask(pass: &Pass) -> Option<Ask> {
 }
 
 /// Whether what is revoked is all that is left of a request that is going and leaves nothing behind.
-fn is_last(pass: &Pass) -> bool {
+pub(super) fn is_last(pass: &Pass) -> bool {
     pass.seen.request.deleting.is_some() && !pass.seen.request.retain
 }
 
@@ -337,8 +342,7 @@ fn discard(pass: &mut Pass) {
     if let Some(in_hand) = pass.seen.in_hand.take() {
         let traits = pass.seen.request.traits;
         if traits.revocable {
-            pass.seen.taken.insert(in_hand.credential.serial);
-            pass.seen.leftovers.insert(in_hand.credential.serial);
+            pass.seen.give_back(&in_hand.credential);
         } else if !traits.fetched {
             pass.context.metrics.left_behind();
         }

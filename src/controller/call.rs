@@ -62,6 +62,7 @@ pub(super) async fn call<F>(
     context
         .memory
         .with(&key, |remembered| remembered.call = CallState::UnderWay);
+    let busy = pass.busy.clone();
     let (back, came) = oneshot::channel();
     let unnoticed = Unnoticed {
         context: Arc::clone(&context),
@@ -88,6 +89,7 @@ pub(super) async fn call<F>(
             drop(permit);
             unnoticed.keep(came);
         }
+        drop(busy);
     });
     let in_time = tokio::time::timeout(PATIENCE, &mut awaited.came).await;
     let came = match in_time {
@@ -153,7 +155,7 @@ impl Drop for Awaited {
 }
 
 /// Counts a call, and tells the provider what its answer means for everybody.
-fn note(
+pub(super) fn note(
     context: &super::context::Context,
     provider: &super::key::ProviderKey,
     operation: &'static str,

@@ -11,20 +11,6 @@ use crate::{
 /// After so many names in a row that are taken, somebody is making them up.
 const MOST_TAKEN: usize = 8;
 
-/// Whether it is not known after a failure what became of a call.
-fn is_ambiguous(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::ProviderUnavailable
-            | Reason::Timeout
-            | Reason::UnexpectedAnswer
-            | Reason::InternalError
-            // A full quota is told before a name that is taken: what an attempt has left behind may be
-            // what fills it.
-            | Reason::QuotaExceeded
-    )
-}
-
 impl Pass {
     /// Takes what came back from a provider.
     pub fn take(&mut self, came: Came) {
@@ -53,11 +39,9 @@ impl Pass {
                 });
             }
             Came::Issued(Err(failure), purpose) => {
-                // Whether it was made all the same is not known.
-                if self.seen.request.traits.revocable && is_ambiguous(failure.reason) {
-                    self.seen.leftovers.insert(purpose.serial);
-                }
-                self.fail(failure);
+                self.context.metrics.failure(failure.reason);
+                self.seen
+                    .fail_to_issue(purpose.serial, failure, clock::now());
             }
             Came::Regenerated(Ok(made), purpose) => {
                 let mut credential = made.issued.credential;

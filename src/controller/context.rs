@@ -11,6 +11,7 @@ use super::{
     link::Links,
     memory::Memory,
     namespaces::Namespaces,
+    orphans::Orphans,
 };
 use crate::{metrics::Metrics, providers::guard::Cidr};
 
@@ -57,6 +58,8 @@ pub struct Context {
     pub settings: Settings,
     /// What is remembered of requests.
     pub memory: Memory,
+    /// The credentials of requests that are gone.
+    pub orphans: Arc<Orphans>,
     /// The providers.
     pub links: Links,
     /// The labels of namespaces, and which of them are being deleted.

@@ -7,31 +7,48 @@ use serde_json::json;
 use super::{error::PassError, observe::Pass, record, refused};
 use crate::{
     api::{self, CredentialRequest, REVOKE_FINALIZER, Reason, reference::ProviderKind},
+    clock,
     plan::{
+        finalizer::is_needed,
         ledger,
         report::{Note, shortened},
     },
 };
 
-/// Puts the finalizer on the request.
+/// Puts the finalizer on the request with one PATCH, and compares the answer with what was sent. A
+/// refusal, or an answer without the finalizer, is noted in what was observed.
 ///
 /// # Errors
-/// Those of the API server; a conflict when somebody else has written in between.
+/// A conflict when another writer was faster, or the request is gone.
 pub(super) async fn add(pass: &mut Pass) -> Result<(), PassError> {
     let mut finalizers = pass.request.finalizers().to_vec();
     finalizers.push(REVOKE_FINALIZER.to_owned());
-    let written = match patch(pass, finalizers).await {
-        Ok(written) => written,
-        Err(error) => return refused(pass, error),
-    };
-    if written {
-        pass.seen.request.finalizer = true;
-        pass.seen.finalizer_written();
-        Ok(())
-    } else {
-        // It is gone; nothing has been issued.
-        Err(PassError::Conflict)
+    let restored = is_needed(&pass.seen, clock::now());
+    let written = patch(pass, finalizers).await;
+    let now = clock::now();
+    let additions = &mut pass.seen.additions;
+    match written {
+        Ok(true) => {
+            let stored = pass.request.finalizers().iter();
+            let stored = stored.into_iter().any(|name| name == REVOKE_FINALIZER);
+            pass.seen.request.finalizer = stored;
+            if stored {
+                additions.worked(now);
+            } else {
+                additions.failed(None, now);
+            }
+        }
+        Ok(false) => return Err(PassError::Conflict),
+        Err(PassError::Api(error)) => additions.failed(Some(refused::answer(&error)), now),
+        Err(error) => return Err(error),
     }
+    if let Some(failed) = &pass.seen.additions.failed {
+        tracing::warn!(request = %pass.key, answer = ?failed.answer, "the finalizer could not be put on a request");
+    } else if restored {
+        tracing::warn!(request = %pass.key, "a request whose credentials have to be revoked had lost its finalizer; it was put back");
+    }
+    pass.remember();
+    Ok(())
 }
 
 /// Lets the request go. With `given_up`, what may be left alive is told to people.
@@ -47,8 +64,13 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
         .cloned()
         .collect();
     let left = left(pass, given_up);
+    // Before the write: the watch may tell that the request is gone before the write is answered.
+    pass.seen.is_let_go = true;
+    pass.remember();
     if let Err(error) = patch(pass, finalizers).await {
-        return refused(pass, error);
+        pass.seen.is_let_go = false;
+        pass.remember();
+        return refuse(pass, error);
     }
     pass.seen.request.finalizer = false;
     if !left.is_empty() {
@@ -57,22 +79,31 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
     Ok(())
 }
 
-/// Notes that the API server refused the finalizer. A conflict ends the pass: the watch shows the
-/// newer request.
-fn refused(pass: &mut Pass, error: PassError) -> Result<(), PassError> {
+/// Notes that the API server refused to remove the finalizer. A conflict ends the pass: the watch
+/// shows the newer request.
+fn refuse(pass: &mut Pass, error: PassError) -> Result<(), PassError> {
     let PassError::Api(error) = error else {
         return Err(error);
     };
     let object = "the finalizer of the request";
-    let failure = refused::failure(Reason::FinalizerRefused, "write", object, &error, |_| false);
+    let failure = refused::failure(Reason::FinalizerRefused, "remove", object, &error, |_| {
+        false
+    });
     pass.fail_to_write(failure);
     Ok(())
 }
 
-/// What is let go without being revoked.
-fn left(pass: &Pass, given_up: bool) -> Vec<String> {
+/// The credentials that are let go without being revoked: those that were abandoned, and with `given_up`
+/// all that may be alive.
+pub(super) fn left(pass: &Pass, given_up: bool) -> Vec<String> {
     let seen = &pass.seen;
-    let records = ledger::records(seen, crate::clock::now());
+    let mut records = ledger::records(seen, clock::now());
+    let known: Vec<u64> = records.iter().map(|record| record.serial).collect();
+    let unknown = seen.leftovers.iter().filter(|it| !known.contains(it));
+    records.extend(unknown.copied().map(ledger::unknown));
+    // One that is retained on purpose is not left behind.
+    let retained = seen.published().filter(|_| seen.request.retain);
+    records.retain(|record| retained.is_none_or(|kept| kept.serial != record.serial));
     records
         .iter()
         .filter(|record| !ledger::is_settled(seen, record.serial))
@@ -85,7 +116,8 @@ fn left(pass: &Pass, given_up: bool) -> Vec<String> {
         .collect()
 }
 
-fn tell(pass: &Pass, left: &[String]) {
+/// Counts, logs and tells by an event that credentials may be alive.
+pub(super) fn tell(pass: &Pass, left: &[String]) {
     let what = left.join("; ");
     tracing::warn!(request = %pass.key, provider = %pass.provider, credentials = %what, "credentials were given up and may be alive");
     for _ in left {

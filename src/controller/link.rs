@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{self, ProviderSpec, ProviderStatus, Reason, provider::LoginRecord},
     clock,
-    plan::{Access, Failure, Gate, NotReady, Refusal},
+    plan::{Access, Failure, Gate, NotReady, Refusal, finalizer::Additions},
     providers::{Connection, Layout, System},
 };
 
@@ -69,6 +69,10 @@ struct State {
     layout: Option<Arc<(Layout, Option<String>)>>,
     /// A request waits for the provider to be held.
     hold: bool,
+    /// The writes that put the operator's finalizer on the provider.
+    additions: Additions,
+    /// Why the finalizer is missing although it is needed, as the last pass has found it.
+    not_held: Option<NotReady>,
     /// Something that the provider depends on has changed, and was not looked at yet.
     stale: bool,
     login: Option<LoginRecord>,
@@ -245,6 +249,30 @@ impl Link {
         lock(&self.state).hold
     }
 
+    /// The writes that put the operator's finalizer on the provider.
+    pub fn additions(&self) -> Additions {
+        lock(&self.state).additions.clone()
+    }
+
+    /// Notes a write that put the finalizer on the provider.
+    pub fn note_addition(&self, note: impl FnOnce(&mut Additions)) {
+        note(&mut lock(&self.state).additions);
+    }
+
+    /// Why the provider is without its finalizer although requests need it, for those that wait for it.
+    pub fn not_held(&self) -> Option<NotReady> {
+        lock(&self.state).not_held.clone()
+    }
+
+    /// Notes why the provider is without its finalizer. Says whether that is news.
+    pub fn set_not_held(&self, not_held: Option<NotReady>) -> bool {
+        let mut state = lock(&self.state);
+        let gist = |it: &Option<NotReady>| it.as_ref().map(|it| (it.reason, it.message.clone()));
+        let news = gist(&state.not_held) != gist(&not_held);
+        state.not_held = not_held;
+        news
+    }
+
     /// Whether it reads a Secret.
     pub fn reads(&self, secret: &SecretKey) -> bool {
         lock(&self.state).secrets.contains_key(secret)
@@ -370,6 +398,8 @@ impl Links {
                 ca_pem: None,
                 layout: None,
                 hold: false,
+                additions: Additions::default(),
+                not_held: None,
                 stale: true,
                 login,
                 secrets: BTreeMap::new(),

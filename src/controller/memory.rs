@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{CredentialRequest, request::FailureRecord},
-    plan::{Failure, InHand, Probe, Proof, Revocation},
+    plan::{Failure, InHand, Probe, Proof, Revocation, finalizer::Additions},
     providers::{Issuance, NotRegenerated, Regenerated},
     secret::Known,
 };
@@ -58,6 +58,10 @@ pub struct Remembered {
     pub leftovers: BTreeSet<u64>,
     /// The value of the annotation `rotate` that a key is to be made anew for, written down and not told yet.
     pub announced: Option<String>,
+    /// The writes that put the operator's finalizer on the request.
+    pub additions: Additions,
+    /// Whether the operator removes its finalizer, or has removed it.
+    pub is_let_go: bool,
     /// What became of revocations that are not written down yet.
     pub revocations: BTreeMap<u64, Revocation>,
     /// The last proof of the published credential, and the serial that it was about.
@@ -107,6 +111,7 @@ pub enum CallState {
 }
 
 /// What a credential was issued for.
+#[derive(Clone)]
 pub struct Purpose {
     /// Its serial.
     pub serial: u64,
@@ -133,9 +138,10 @@ pub enum Came {
 }
 
 impl Came {
-    /// What came of a call for a credential that is lost.
-    pub fn lost(failure: Failure) -> Came {
-        Came::Proof(Err(failure))
+    /// The result of an issue call that panicked: a failed issue, so that a credential which the provider
+    /// may have made counts as one that may be alive.
+    pub fn issue_lost(purpose: Purpose) -> impl FnOnce(Failure) -> Came + Send + 'static {
+        move |failure| Came::Issued(Err(failure), purpose)
     }
 
     /// Why it failed, if it did.
@@ -433,4 +439,25 @@ fn keep_latest(times: &mut Vec<Timestamp>, at: Timestamp) {
 
 fn listed(keys: Option<&BTreeSet<RequestKey>>) -> Vec<RequestKey> {
     keys.into_iter().flatten().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::Reason, providers::http::failed};
+
+    #[test]
+    fn an_issue_call_that_panicked_is_a_failed_issue_of_its_serial() {
+        let purpose = Purpose {
+            serial: 7,
+            asked: "asked".into(),
+            rotation: None,
+            leak: None,
+        };
+        let came = Came::issue_lost(purpose)(failed(Reason::InternalError, "it panicked"));
+        let Came::Issued(Err(failure), purpose) = came else {
+            panic!("it is not taken for a failed issue");
+        };
+        assert_eq!((failure.reason, purpose.serial), (Reason::InternalError, 7));
+    }
 }

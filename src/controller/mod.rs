@@ -19,6 +19,7 @@ pub mod link;
 pub mod memory;
 pub mod namespaces;
 pub mod observe;
+pub mod orphans;
 mod parting;
 pub mod provider_pass;
 pub mod reach;

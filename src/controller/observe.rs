@@ -16,12 +16,13 @@ use super::{
     key::{ProviderKey, RequestKey},
     link::{Link, newer},
     memory::{CallState, Failures, Remembered},
+    orphans::Busy,
     refused,
 };
 use crate::{
     api::{CredentialRequest, Reason, request::DeletionPolicy, validate},
     clock,
-    plan::{Damage, Done, Observed, Probe, Recorded, Target},
+    plan::{Damage, Done, Observed, Probe, Recorded, Target, finalizer::Additions},
     providers::{Ask, Connection, Kind, Permission},
     secret::{self, Known, Owner, SecretData},
 };
@@ -60,6 +61,8 @@ pub struct Pass {
     pub recovered: Option<SecretData>,
     /// What the plan sees.
     pub seen: Observed,
+    /// Keeps the revocations of a request that is gone waiting until this pass has ended.
+    pub busy: Busy,
 }
 
 impl Pass {
@@ -71,7 +74,22 @@ impl Pass {
             name: cached.name_any(),
         };
         let uid = cached.uid()?;
+        // First, so that a request which goes from here on waits for the end of this pass.
+        let busy = context.orphans.enter(&uid)?;
         let request = newest(context, &key, &uid, cached)?;
+        let mut pass = Pass::of(context, key, uid, request, busy);
+        pass.recall();
+        Some(pass)
+    }
+
+    /// The facts that follow from a request and its provider alone, without the memory.
+    pub(super) fn of(
+        context: &Arc<Context>,
+        key: RequestKey,
+        uid: String,
+        request: Arc<CredentialRequest>,
+        busy: Busy,
+    ) -> Pass {
         let provider = ProviderKey::of(&request.spec.provider_ref, &key.namespace);
         let ask = Ask::read(&request.spec);
         let kind = Kind::of(&request.spec);
@@ -124,6 +142,8 @@ impl Pass {
             gate,
             access,
             provider_held: link.as_ref().is_some_and(|link| link.declared().is_held()),
+            additions: Additions::default(),
+            is_let_go: false,
             target: Target::Unknown,
             looked: false,
             recorded,
@@ -144,7 +164,7 @@ impl Pass {
             repairs: Vec::new(),
             done: Done::default(),
         };
-        let mut pass = Pass {
+        Pass {
             context: Arc::clone(context),
             key,
             provider,
@@ -161,9 +181,8 @@ impl Pass {
             recovered: None,
             seen,
             request,
-        };
-        pass.recall();
-        Some(pass)
+            busy,
+        }
     }
 
     /// Takes up what is remembered of the request.
@@ -190,6 +209,8 @@ impl Pass {
             self.seen.stuck.clone_from(&remembered.stuck);
             self.seen.leftovers.clone_from(&remembered.leftovers);
             self.seen.announced.clone_from(&remembered.announced);
+            self.seen.additions.clone_from(&remembered.additions);
+            self.seen.is_let_go = remembered.is_let_go;
             self.seen.revocations.clone_from(&remembered.revocations);
             let layout = self.link.as_ref().and_then(|link| link.layout());
             self.seen.target = target(remembered, &self.owner, layout.as_deref(), virgin);
@@ -220,6 +241,8 @@ impl Pass {
             remembered.stuck.clone_from(&seen.stuck);
             remembered.leftovers.clone_from(&seen.leftovers);
             remembered.announced.clone_from(&seen.announced);
+            remembered.additions.clone_from(&seen.additions);
+            remembered.is_let_go = seen.is_let_go;
             remembered.revocations.clone_from(&seen.revocations);
             if serial > 0 {
                 remembered.probe = (serial, seen.probe);

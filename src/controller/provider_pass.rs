@@ -3,10 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, ResourceExt,
     api::ListParams,
-    core::{DeserializeGuard, PartialObjectMeta},
+    core::{DeserializeGuard, ObjectMeta, PartialObjectMeta},
 };
 use serde_json::json;
 
@@ -16,18 +17,20 @@ use super::{
     key::ProviderKey,
     link::{Declared, Link, Usability, refused_login},
     reach::{Reached, insecure, reach},
-    record::{patch_metadata, patch_status},
+    record::{patch_metadata, patch_status, tell_about},
+    refused,
     watch::wake_requests,
 };
 use crate::{
     api::{
-        ClusterCredentialProvider, CredentialProvider, CredentialRequest, IN_USE_FINALIZER,
+        self, ClusterCredentialProvider, CredentialProvider, CredentialRequest, IN_USE_FINALIZER,
         ProviderStatus, REVOKE_FINALIZER, Reason, provider::LoginRecord,
     },
     clock,
     plan::{
         NotReady,
         provider::{self, Hold, ProviderDecision, SeenProvider, plan, report},
+        report::{Note, shortened},
         schedule,
     },
     providers::{Connection, System},
@@ -88,7 +91,8 @@ async fn pass(
         requests: requests(context, key, &declared),
         deleting: declared.deleting,
         held: declared.is_held(),
-        wanted_held: link.is_wanted_held(),
+        wanted_held: link.is_wanted_held() || !context.memory.needing_provider(key).is_empty(),
+        additions: link.additions(),
         needed_by: needed_by(context, key),
     };
     let mut decision = plan(&seen, clock::now());
@@ -118,19 +122,71 @@ async fn pass(
     if !context.leadership.may_act() {
         return Ok(Some(AGAIN));
     }
-    let hold = provider::hold(&seen);
-    if hold != Hold::AsItIs {
-        return change_hold(context, key, &declared, hold).await;
+    let hold = provider::hold(&seen, clock::now());
+    if hold != Hold::AsItIs
+        && let Some(again) = change_hold(context, key, link, &declared, hold).await?
+    {
+        return Ok(Some(again));
     }
-    let new = report(&seen, &decision, &declared.status, clock::now());
+    seen.additions = link.additions();
+    let now = clock::now();
+    let next_hold = provider::next_hold(&seen, now);
+    tell_not_held(context, key, link, &declared, &seen);
+    let new = report(&seen, &decision, &declared.status, now);
     write(context, &declared, &new).await?;
-    Ok(match decision {
+    let next_hold =
+        next_hold.map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or_default());
+    let again = match decision {
         ProviderDecision::NotUsable(not_ready) => not_ready
             .retry_at
             .map(|at| Duration::try_from(at.duration_since(clock::now())).unwrap_or_default()),
         ProviderDecision::Usable => Some(COUNT_EVERY),
         ProviderDecision::TestLogin => Some(Duration::from_secs(1)),
-    })
+    };
+    Ok(again.into_iter().chain(next_hold).min())
+}
+
+/// Tells requests and people that the provider is without its finalizer although requests need it, or that
+/// it is not so any more.
+fn tell_not_held(
+    context: &Arc<Context>,
+    key: &ProviderKey,
+    link: &Link,
+    declared: &Declared,
+    seen: &SeenProvider,
+) {
+    let now = clock::now();
+    let obstacle = provider::hold_obstacle(seen, now);
+    let not_held = obstacle.clone().map(|(reason, message)| NotReady {
+        reason,
+        message,
+        retry_at: provider::next_hold(seen, now),
+    });
+    if !link.set_not_held(not_held) {
+        return;
+    }
+    wake_requests(context, key);
+    if let Some((reason, message)) = obstacle {
+        tracing::warn!(provider = %key, %reason, message, "a provider is without its finalizer");
+        let note = Note {
+            warning: true,
+            reason: reason.as_str(),
+            action: "Hold",
+            note: shortened(&format!("{message}. {}", reason.way_out())),
+        };
+        tell_about(context, reference(key, declared), note);
+    }
+}
+
+fn reference(key: &ProviderKey, declared: &Declared) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{}/{}", api::GROUP, api::VERSION)),
+        kind: Some(key.kind.to_string()),
+        name: Some(key.name.clone()),
+        namespace: key.namespace.clone(),
+        uid: Some(declared.uid.clone()),
+        ..ObjectReference::default()
+    }
 }
 
 /// Whose login is lost goes on as long as a session of it lives. One that was refused, or whose owner
@@ -159,10 +215,12 @@ fn needed_by(context: &Context, key: &ProviderKey) -> Option<Vec<String>> {
     })
 }
 
-/// Lets the provider's deletion wait for its requests, or not any more.
+/// Lets the provider's deletion wait for its requests, or not any more, with one PATCH. `None` when the
+/// finalizer could not be added, which is noted: the pass goes on and says so.
 async fn change_hold(
     context: &Context,
     key: &ProviderKey,
+    link: &Link,
     declared: &Declared,
     hold: Hold,
 ) -> Result<Option<Duration>, kube::Error> {
@@ -181,16 +239,41 @@ async fn change_hold(
     }});
     let client = context.client.clone();
     let name = &declared.key.name;
-    match &declared.key.namespace {
+    let written = match &declared.key.namespace {
         None => {
             let api = Api::<PartialObjectMeta<ClusterCredentialProvider>>::all(client);
-            patch_metadata(&api, name, &body).await?;
+            let written = patch_metadata(&api, name, &body).await;
+            written.map(|written| written.map(|object| object.metadata))
         }
         Some(namespace) => {
             let api = Api::<PartialObjectMeta<CredentialProvider>>::namespaced(client, namespace);
-            patch_metadata(&api, name, &body).await?;
+            let written = patch_metadata(&api, name, &body).await;
+            written.map(|written| written.map(|object| object.metadata))
+        }
+    };
+    if hold == Hold::Add {
+        let now = clock::now();
+        let is_held = |meta: &ObjectMeta| {
+            let mut finalizers = meta.finalizers.iter().flatten();
+            finalizers.any(|name| name == IN_USE_FINALIZER)
+        };
+        match &written {
+            Err(error @ kube::Error::Api(status))
+                if status.code != 409 || refused::is_by_admission(status) =>
+            {
+                let answer = refused::answer(error);
+                link.note_addition(|additions| additions.failed(Some(answer), now));
+                return Ok(None);
+            }
+            Ok(Some(meta)) if !is_held(meta) => {
+                link.note_addition(|additions| additions.failed(None, now));
+                return Ok(None);
+            }
+            Ok(Some(_)) => link.note_addition(|additions| additions.worked(now)),
+            Ok(None) | Err(_) => {}
         }
     }
+    written?;
     // The watch tells of it, and that makes the next pass.
     Ok(Some(Duration::from_secs(2)))
 }

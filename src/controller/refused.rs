@@ -79,6 +79,14 @@ pub(super) fn failure(
     failed(reason, words)
 }
 
+/// The answer to a write of the finalizer, in a few words.
+pub(super) fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => cause(status, |_| false),
+        _ => "no answer".to_owned(),
+    }
+}
+
 /// Whether an admission webhook or policy refused, whatever the code and the reason say.
 pub(super) fn is_by_admission(status: &Status) -> bool {
     matches!(

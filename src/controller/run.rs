@@ -67,6 +67,7 @@ impl Operator {
             leadership: Leadership::new(settings.lease.as_ref()),
             settings,
             memory: Memory::default(),
+            orphans: Arc::default(),
             links: Links::default(),
             namespaces: Namespaces::default(),
             metrics: Metrics::default(),
@@ -244,6 +245,7 @@ impl Operator {
                 );
             }
         }
+        context.orphans.end().await;
         Ok(())
     }
 }
@@ -322,7 +324,8 @@ async fn make_passes(
             ready();
         }
     };
-    let changes = changes(Arc::clone(&context), watch, api, writer, ready);
+    let store_and_writer = (store.clone(), writer);
+    let changes = changes(Arc::clone(&context), watch, api, store_and_writer, ready);
     let wakes =
         tokio_stream(wakes).map(|key: RequestKey| ObjectRef::new(&key.name).within(&key.namespace));
     let queue = stream::select(changes, wakes)
@@ -369,7 +372,7 @@ fn changes(
     context: Arc<Context>,
     watch: WatchClient,
     api: Api<Guarded>,
-    writer: reflector::store::Writer<Guarded>,
+    (store, writer): (Store<Guarded>, reflector::store::Writer<Guarded>),
     ready: impl FnOnce() + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send {
     let config = watcher::Config::default();
@@ -381,14 +384,20 @@ fn changes(
             kube::ResourceExt::managed_fields_mut(request).clear();
         });
     let mut ready = Some(ready);
-    let mut listed = BTreeSet::new();
+    let mut listed: BTreeSet<RequestKey> = BTreeSet::new();
+    let mut uids: BTreeSet<Option<String>> = BTreeSet::new();
     let mut known: BTreeSet<RequestKey> = BTreeSet::new();
+    // The objects as they were before a list, in which a deletion between two lists shows.
+    let mut before: Vec<Arc<Guarded>> = Vec::new();
     reflector::reflector(writer, watched).filter_map(move |event| {
         let due = match &event {
             Ok(Event::Apply(request) | Event::InitApply(request)) => {
                 if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
                     listed.insert(key.clone());
                     known.insert(key);
+                }
+                if matches!(event, Ok(Event::InitApply(_))) {
+                    uids.insert(kube::Resource::meta(request).uid.clone());
                 }
                 watch::request_changed(&context, request).then(|| ObjectRef::from_obj(request))
             }
@@ -401,9 +410,17 @@ fn changes(
             }
             Ok(Event::Init) => {
                 listed.clear();
+                uids.clear();
+                before = store.state();
                 None
             }
             Ok(Event::InitDone) => {
+                let uids = std::mem::take(&mut uids);
+                for request in std::mem::take(&mut before) {
+                    if !uids.contains(&kube::Resource::meta(request.as_ref()).uid) {
+                        watch::request_missed(&context, &request);
+                    }
+                }
                 for gone in known.difference(&listed) {
                     watch::forget_request(&context, gone);
                 }

@@ -20,7 +20,7 @@ use super::{
     key::{ProviderKey, RequestKey, SecretKey},
     link::Declared,
     memory::Heard,
-    namespaces, parting,
+    namespaces, orphans, parting,
 };
 use crate::api::{
     ClusterCredentialProvider, CredentialProvider, CredentialRequest, ProviderSpec, ProviderStatus,
@@ -33,6 +33,9 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
         return false;
     };
     let Ok(request) = &request.0 else { return true };
+    if let Some(uid) = request.uid() {
+        context.orphans.is_there(&uid);
+    }
     let secret = SecretKey {
         namespace: key.namespace.clone(),
         name: validate::target_name(&request.spec, &key.name),
@@ -45,6 +48,7 @@ pub fn request_changed(context: &Context, request: &DeserializeGuard<CredentialR
         .any(|finalizer| finalizer == REVOKE_FINALIZER);
     if context.memory.needs(&key, needs) {
         wake_waiting_provider(context, &provider);
+        wake_unheld_provider(context, &provider);
     }
     // What the operator has written itself is no news.
     let own = context.memory.with_known(&key, |remembered| {
@@ -64,16 +68,31 @@ pub fn request_gone(context: &Arc<Context>, request: &DeserializeGuard<Credentia
     let Some(key) = request_key(request.meta()) else {
         return;
     };
-    if let Ok(request) = &request.0 {
-        parting::part(context, &key, request);
-    }
+    request_missed(context, request);
     forget_request(context, &key);
+}
+
+/// A request is gone, and another one may be there under the same name: has revoked what it leaves.
+pub fn request_missed(context: &Arc<Context>, request: &DeserializeGuard<CredentialRequest>) {
+    if let (Some(key), Ok(request)) = (request_key(request.meta()), &request.0) {
+        parting::part(context, &key, request);
+        orphans::request_gone(context, &key, request);
+    }
 }
 
 /// A provider that waits with its deletion has to look whether it still has to.
 fn wake_waiting_provider(context: &Context, provider: &ProviderKey) {
     let link = context.links.get(provider);
     if link.is_some_and(|link| link.declared().deleting) {
+        context.wakes.provider(provider);
+    }
+}
+
+/// A provider that a request needs and that has lost its finalizer gets it back.
+fn wake_unheld_provider(context: &Context, provider: &ProviderKey) {
+    let link = context.links.get(provider);
+    let is_held = |link: Arc<super::link::Link>| link.declared().is_held();
+    if link.is_some_and(|link| !is_held(link)) {
         context.wakes.provider(provider);
     }
 }
@@ -363,6 +382,10 @@ fn provider_seen(context: &Arc<Context>, declared: Declared) {
 }
 
 fn provider_gone(context: &Context, key: &ProviderKey) {
+    let needing = context.memory.needing_provider(key).len();
+    if needing > 0 {
+        tracing::warn!(provider = %key, requests = needing, "a provider is gone although requests need it to revoke their credentials");
+    }
     context.links.remove(key);
     context.metrics.forget_provider(&key.to_string());
     wake_requests(context, key);

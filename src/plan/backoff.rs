@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Observed, schedule};
+use super::{Observed, finalizer::Additions, schedule};
 use crate::api::{Reason, request::FailureRecord};
 
 /// What kind of failure a reason stands for: it alone decides when the next attempt is made.
@@ -218,6 +218,31 @@ pub fn repair_contested_until(repairs: &[Timestamp], now: Timestamp) -> Option<T
 /// provider a credential, and whoever damages the Secret again and again would get one each time.
 pub fn contested_until(replacements: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
     rest_until(replacements, REPLACEMENTS, now)
+}
+
+/// How many additions of a finalizer are made without a pause within that time. Two controllers that
+/// undo each other's writes must come to rest.
+const ADDITIONS: usize = 5;
+
+/// When the operator's finalizer may be put on an object, if that has to wait: the object has lost it too
+/// often, or the last write did not leave it there.
+pub fn next_addition(additions: &Additions, spread: u32, now: Timestamp) -> Option<Timestamp> {
+    let contested = rest_until(&additions.at, ADDITIONS, now);
+    let failed = additions.failed.as_ref().and_then(|failed| {
+        let delay = doubled(FIRST, failed.attempts, LONGEST);
+        let delay = schedule::spread_out(delay, spread, 20);
+        // A time in the future was noted before a clock was set back.
+        failed.at.min(now).checked_add(delay).ok()
+    });
+    contested.max(failed).filter(|at| *at > now)
+}
+
+/// For how long the credentials of a request that is gone are tried to be revoked.
+pub const BEST_EFFORT: SignedDuration = SignedDuration::from_mins(5);
+
+/// The delay before a provider that cannot be asked is looked at again for such a request.
+pub fn best_effort(attempts: u32) -> SignedDuration {
+    doubled(FIRST, attempts, LONGEST)
 }
 
 /// When one of so many within the window is old enough that another may follow.

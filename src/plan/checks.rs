@@ -98,7 +98,7 @@ fn replace(reason: Why) -> Option<Finding> {
 fn nothing_published(seen: &Observed, _: Timestamp) -> Option<Finding> {
     match seen.target {
         // Somebody deleted what was there: slowed down like any other damage.
-        Target::Absent if seen.recorded.serial() > 0 => replace(Why::Damaged),
+        Target::Absent if seen.baseline() > 0 => replace(Why::Damaged),
         Target::Absent | Target::Unseen | Target::Adoptable => replace(Why::NothingPublished),
         _ => None,
     }

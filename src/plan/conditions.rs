@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
     Damage, Decision, Observed, Refusal, Wait, WaitReason, backoff::needs_people, checks,
-    is_usable, ledger, obstacle, retire, writes,
+    finalizer, is_usable, ledger, obstacle, retire, writes,
 };
 use crate::api::{Reason, condition, request::CredentialRequestStatus};
 
@@ -20,6 +20,8 @@ pub(super) fn conditions(
     if seen.request.deleting.is_some() {
         return while_going(seen, revocation.as_ref(), old, now);
     }
+    // A revocation that fails now is worse than one that may be missed later.
+    let revocation = revocation.or_else(|| finalizer::obstacle(seen, now));
     let obstacle = obstacle(seen, decision);
     let revocation = revocation.or_else(|| unrevoked_leak(seen, obstacle.as_ref(), now));
     let ready = ready(seen, decision, obstacle.as_ref(), old, now);

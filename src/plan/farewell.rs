@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    Access, Damage, Decision, Observed, Revocation, Step, Target, Urgency, WaitReason, ledger,
-    retire, writes,
+    Access, Damage, Decision, Observed, Revocation, Step, Target, Urgency, WaitReason, finalizer,
+    ledger, retire, writes,
 };
 
 /// How many names after the last known one are looked at while each of them is taken.
@@ -15,10 +15,23 @@ const FURTHER: u64 = 8;
 
 /// Decides what to do next for a request that is being deleted.
 pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
-    if !seen.request.finalizer {
+    if seen.request.finalizer {
+        return revoke_all(seen, now);
+    }
+    if seen.is_let_go || !finalizer::is_needed(seen, now) {
         // The owner reference takes the Secret along; what cannot be revoked is left to expire.
         return Decision::LetGo;
     }
+    // Another writer has removed the finalizer, and the API server takes no new one on an object that is
+    // being deleted. The credentials are revoked all the same, for as long as the object is there.
+    match revoke_all(seen, now) {
+        Decision::Do(Step::RemoveFinalizer { .. }) => Decision::LetGo,
+        decision => decision,
+    }
+}
+
+/// The steps that revoke all credentials of the request, and then the one that lets it go.
+fn revoke_all(seen: &Observed, now: Timestamp) -> Decision {
     if seen.call_under_way {
         return Decision::wait(None, None, WaitReason::Call);
     }

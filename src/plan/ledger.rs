@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Observed, Revocation, Target, schedule};
+use super::{Credential, Observed, Revocation, Target, schedule};
 use crate::api::request::{CredentialRecord, CredentialState};
 
 /// What the annotation `abandon` says to give up whatever there is.
@@ -80,8 +80,39 @@ pub fn others(seen: &Observed, now: Timestamp) -> Vec<Other> {
             others.entry(*serial).or_insert_with(|| left(*serial));
         }
     }
-    others.retain(|serial, other| !is_settled(seen, *serial) && !is_abandoned(seen, id_of(other)));
+    // A credential in hand is on its way into the Secret.
+    let in_hand = seen.in_hand.as_ref().map(|it| it.credential.serial);
+    others.retain(|serial, other| {
+        Some(*serial) != in_hand && !is_settled(seen, *serial) && !is_abandoned(seen, id_of(other))
+    });
     others.into_values().collect()
+}
+
+/// The record of a credential that was issued and is not published. Without a time to revoke it at:
+/// [`revoke_after`] has none to wait for, because no workload was given it.
+pub fn unpublished(credential: &Credential) -> CredentialRecord {
+    CredentialRecord {
+        serial: credential.serial,
+        id: credential.id.clone(),
+        owner: credential.owner.clone(),
+        state: CredentialState::Retiring,
+        issued_at: Some(credential.issued_at),
+        expires_at: credential.expires_at,
+        revoke_after: None,
+    }
+}
+
+/// The record of a credential of which nothing but the serial is known.
+pub fn unknown(serial: u64) -> CredentialRecord {
+    CredentialRecord {
+        serial,
+        id: None,
+        owner: None,
+        state: CredentialState::Retiring,
+        issued_at: None,
+        expires_at: None,
+        revoke_after: None,
+    }
 }
 
 /// When a credential that was replaced is revoked: after the overlap, and no later than it expires.
@@ -96,6 +127,8 @@ fn revoke_after(seen: &Observed, record: &CredentialRecord, now: Timestamp) -> T
         // for a successor of the published one, which may not come.
         _ if is_leak_unacknowledged(seen) || super::checks::leaked(seen, now).is_some() => now,
         Some(at) => at,
+        // Issued and never published, see [`unpublished`].
+        None if record.state == CredentialState::Retiring && record.serial > seen.baseline() => now,
         None => overlap(),
     };
     record.expires_at.map_or(after, |at| at.min(after))
@@ -171,15 +204,20 @@ pub fn records(seen: &Observed, now: Timestamp) -> Vec<CredentialRecord> {
                 ..record
             },
             None => CredentialRecord {
-                serial: other.serial,
-                id: None,
-                owner: None,
-                state: CredentialState::Retiring,
-                issued_at: None,
-                expires_at: None,
                 revoke_after,
+                ..unknown(other.serial)
             },
         };
+        records.insert(record.serial, record);
+    }
+    if let Some(in_hand) = seen
+        .in_hand
+        .as_ref()
+        .filter(|_| seen.request.traits.revocable)
+    {
+        // Alive at the provider, and possibly for long: where the proof or the Secret's write fails, it
+        // is tried again with the same credential.
+        let record = unpublished(&in_hand.credential);
         records.insert(record.serial, record);
     }
     if let Some(published) = seen.published() {

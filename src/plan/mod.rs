@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod checks;
 pub mod conditions;
 mod farewell;
+pub mod finalizer;
 pub mod ledger;
 pub mod observed;
 mod outcome;
@@ -138,6 +139,8 @@ pub enum WaitReason {
     Revocation,
     /// The API server refused a read or a write, which is due again later.
     Write,
+    /// The operator's finalizer cannot be put on the request at the moment.
+    Finalizer,
 }
 
 impl Decision {
@@ -154,6 +157,11 @@ impl Decision {
 pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     if seen.request.deleting.is_some() {
         return farewell::plan(seen, now);
+    }
+    // Before anything else, and also while the request is suspended or refused: a deletion can come at
+    // any time.
+    if let Some(decision) = finalizer::restore(seen, now) {
+        return decision;
     }
     if let Some(decision) = regeneration::only_copy(seen, now) {
         return decision;
@@ -330,7 +338,9 @@ pub fn next_look(seen: &Observed, decision: &Decision, now: Timestamp) -> Option
         .then(|| now.checked_add(schedule::LONG_CHECK).ok())
         .flatten();
     let reading = regeneration::read_at(seen);
-    let later = [expiry, retire::next(seen, now), proof, unheard, reading]
+    let finalizer = finalizer::next(seen, now);
+    let revocation = retire::next(seen, now);
+    let later = [expiry, revocation, proof, unheard, reading, finalizer]
         .into_iter()
         .flatten()
         .filter(|at| *at > now);
@@ -366,7 +376,7 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
                 return decision;
             }
             writes::try_first(seen)
-                .or_else(|| before_first_issue(seen))
+                .or_else(|| before_first_issue(seen, now))
                 .unwrap_or(Decision::Do(Step::Issue(
                     seen.next_serial(),
                     urgency(seen, now),
@@ -412,13 +422,13 @@ fn remedy(seen: &Observed, finding: &Finding, now: Timestamp) -> Decision {
 }
 
 /// What has to be written down before something is issued that has to be revoked one day.
-fn before_first_issue(seen: &Observed) -> Option<Decision> {
+fn before_first_issue(seen: &Observed, now: Timestamp) -> Option<Decision> {
     if !seen.request.traits.revocable {
         None
     } else if !seen.provider_held {
         Some(Decision::Do(Step::HoldProvider))
     } else if !seen.request.finalizer {
-        Some(Decision::Do(Step::AddFinalizer))
+        Some(finalizer::add(seen, now))
     } else {
         None
     }
@@ -538,6 +548,10 @@ pub(crate) fn obstacle(seen: &Observed, decision: &Decision) -> Option<(Reason, 
             );
             Some((Reason::TargetContested, words))
         }
+        Decision::Wait(Wait {
+            reason: WaitReason::Finalizer,
+            ..
+        }) => Some(finalizer::words(&seen.additions)),
         Decision::Wait(Wait {
             reason: WaitReason::Rest,
             ..

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::finalizer::Additions;
 use crate::{
     api::{
         Reason,
@@ -23,6 +24,10 @@ pub struct Observed {
     pub access: Access,
     /// Whether the provider's deletion waits for this request.
     pub provider_held: bool,
+    /// The writes that put the operator's finalizer on the request.
+    pub additions: Additions,
+    /// Whether the operator has removed its finalizer, since nothing is left to do for the request.
+    pub is_let_go: bool,
     /// The Secret that the credential goes into.
     pub target: Target,
     /// Whether the Secret was read in this pass, or written.

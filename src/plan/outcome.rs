@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Failure, Observed, Probe, Published, Revocation, Target, backoff};
+use super::{Credential, Failure, Observed, Probe, Published, Revocation, Target, backoff, ledger};
 use crate::api::{Reason, request::FailureRecord};
 
 impl Observed {
@@ -13,6 +13,25 @@ impl Observed {
             .map_or(0, |before| before.attempts)
             .saturating_add(1);
         self.recorded.failure = Some(record(failure, attempts, self.inputs(), now));
+    }
+
+    /// Notes a failed attempt to issue the credential with this serial. Where the provider may have made
+    /// it all the same, the serial is kept as one that may be alive.
+    pub fn fail_to_issue(&mut self, serial: u64, failure: Failure, now: Timestamp) {
+        if self.request.traits.revocable && is_ambiguous(failure.reason) {
+            self.leftovers.insert(serial);
+        }
+        self.fail(failure, now);
+    }
+
+    /// Notes a credential that was issued and will not be published, where it has to be revoked. Its
+    /// serial is not used again, and the ledger lists it until it is gone.
+    pub fn give_back(&mut self, credential: &Credential) {
+        self.taken.insert(credential.serial);
+        self.leftovers.insert(credential.serial);
+        let records = &mut self.recorded.credentials;
+        records.retain(|record| record.serial != credential.serial);
+        records.push(ledger::unpublished(credential));
     }
 
     /// Notes a failed attempt to revoke, in the same way. Where it says something about that credential
@@ -65,6 +84,20 @@ impl Observed {
         self.done.published = true;
         self.looked = true;
     }
+}
+
+/// Whether a provider may have made a credential although the call failed for this reason.
+pub(super) fn is_ambiguous(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ProviderUnavailable
+            | Reason::Timeout
+            | Reason::UnexpectedAnswer
+            | Reason::InternalError
+            // A full quota is told before a name that is taken: what an attempt has left behind may be
+            // what fills it.
+            | Reason::QuotaExceeded
+    )
 }
 
 pub(super) fn record(

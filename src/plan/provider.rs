@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{NotReady, Refusal, backoff, conditions};
+use super::{
+    NotReady, Refusal, backoff, conditions,
+    finalizer::{self, Additions},
+};
 use crate::api::{
     ProviderStatus, Reason, condition, provider::LoginRecord, request::FailureRecord,
 };
@@ -31,8 +34,10 @@ pub struct SeenProvider {
     pub deleting: bool,
     /// Whether its deletion waits for the requests that need it.
     pub held: bool,
-    /// Whether a request waits for it to be held.
+    /// Whether a request waits for it to be held, or needs that it is.
     pub wanted_held: bool,
+    /// The writes that put the operator's finalizer on it.
+    pub additions: Additions,
     /// The requests that need it to revoke something; absent while that is not known.
     pub needed_by: Option<Vec<String>>,
 }
@@ -48,9 +53,10 @@ pub enum Hold {
     Remove,
 }
 
-/// Decides what becomes of the finalizer of a provider. It is kept until the provider is deleted: one
+/// Decides what becomes of the finalizer of a provider, which is put back where another writer has
+/// removed it and a request needs it. It is kept until the provider is deleted: one
 /// that comes and goes with every request would be a write for each.
-pub fn hold(seen: &SeenProvider) -> Hold {
+pub fn hold(seen: &SeenProvider, now: Timestamp) -> Hold {
     let needed = seen
         .needed_by
         .as_ref()
@@ -58,9 +64,20 @@ pub fn hold(seen: &SeenProvider) -> Hold {
     match (seen.deleting, seen.held) {
         // The API server accepts no new finalizers from here on.
         (true, true) if !needed => Hold::Remove,
-        (false, false) if seen.wanted_held => Hold::Add,
+        (false, false) if seen.wanted_held && next_hold(seen, now).is_none() => Hold::Add,
         _ => Hold::AsItIs,
     }
+}
+
+/// When the missing finalizer is put on the provider, if that has to wait.
+pub fn next_hold(seen: &SeenProvider, now: Timestamp) -> Option<Timestamp> {
+    let missing = seen.wanted_held && !seen.held && !seen.deleting;
+    missing.then(|| backoff::next_addition(&seen.additions, seen.spread, now))?
+}
+
+/// Why the finalizer is missing on a provider that needs it, as it stands in conditions and events.
+pub fn hold_obstacle(seen: &SeenProvider, now: Timestamp) -> Option<(Reason, String)> {
+    next_hold(seen, now).map(|_| finalizer::words_for_provider(&seen.name, &seen.additions))
 }
 
 /// How many of the requests that a provider waits for are named.
@@ -172,7 +189,10 @@ pub fn report(
         (condition::READY, (on, reason, message.clone())),
         (
             condition::RECONCILING,
-            flag(reconciling, "nothing is under way"),
+            match hold_obstacle(seen, now).filter(|_| !reconciling) {
+                Some((reason, message)) => (true, reason, message),
+                None => flag(reconciling, "nothing is under way"),
+            },
         ),
         (
             condition::STALLED,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::{
     Reason, condition,
-    request::{CredentialRequestStatus, NextAction},
+    request::{CredentialRecord, CredentialRequestStatus, CredentialState, NextAction},
 };
 
 /// What a settled pass leaves behind.
@@ -131,7 +131,8 @@ fn is_passing(seen: &Observed, decision: &Decision, old: &CredentialRequestStatu
         | WaitReason::Retry
         | WaitReason::Contested
         | WaitReason::Overlap
-        | WaitReason::Write => false,
+        | WaitReason::Write
+        | WaitReason::Finalizer => false,
     }
 }
 
@@ -188,7 +189,8 @@ fn events(
     let mut notes = Vec::new();
     let secret = new.secret_name.as_deref().unwrap_or_default();
     let serial = seen.published().map_or(0, |published| published.serial);
-    let first = old.credentials.is_empty();
+    let was_current = |record: &CredentialRecord| record.state == CredentialState::Current;
+    let first = !old.credentials.iter().any(was_current);
     let asked = old.rotated != new.rotated || old.revoked_retiring != new.revoked_retiring;
     let rotated = asked && !first;
     if (seen.done.published && rotated) || (first && seen.published().is_some()) {

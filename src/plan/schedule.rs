@@ -38,10 +38,17 @@ pub fn renew_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
     Some(due.min(expires_at))
 }
 
-/// When a credential is replaced because `rotateEvery` says so.
+/// When a credential is replaced because `rotateEvery` says so: at that age or up to a tenth of it
+/// earlier, spread by the request's UID, so that requests which were created together are not all
+/// replaced together. Never later, because `rotateEvery` may be what a policy demands.
 pub fn rotate_at(seen: &Observed, published: &Published) -> Option<Timestamp> {
     let every = seen.request.spec.as_ref().ok()?.rotate_every?;
-    published.issued_at.checked_add(every).ok()
+    let spread = i32::try_from(seen.request.spread).ok()?;
+    let early = every / 10_000 * spread;
+    published
+        .issued_at
+        .checked_add(every.checked_sub(early)?)
+        .ok()
 }
 
 /// When a credential that has to be renewed has so little life left that it goes ahead of everything

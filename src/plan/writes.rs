@@ -42,16 +42,6 @@ impl Observed {
         self.done.write_accepted = true;
     }
 
-    /// Notes that the finalizer was written.
-    pub fn finalizer_written(&mut self) {
-        if self
-            .write_failure_that_counts()
-            .is_some_and(|failure| failure.reason == Reason::FinalizerRefused)
-        {
-            self.recorded.write_failure = None;
-        }
-    }
-
     /// Notes that a write met another Secret than was seen, and that the Secret was read again.
     /// Says whether the write may be tried again at once: where the Secret has changed since, once
     /// in a pass.

@@ -2,6 +2,7 @@
 //! with an overlap and deleted by id; other keys of the same user stay, the login's own among them.
 
 mod damage;
+mod finalizer;
 mod life;
 mod login;
 

@@ -164,6 +164,24 @@ fn a_credential_is_replaced_before_it_dies_and_when_asked() {
             replace(),
         ),
         case(
+            "rotateEvery comes up to a tenth earlier, by the request's UID",
+            due(|seen| {
+                wanted(seen).rotate_every = Some(SignedDuration::from_secs(1000));
+                seen.request.spread = 999;
+            }),
+            901,
+            replace(),
+        ),
+        case(
+            "no earlier than that",
+            due(|seen| {
+                wanted(seen).rotate_every = Some(SignedDuration::from_secs(1000));
+                seen.request.spread = 500;
+            }),
+            949,
+            Waits(WaitReason::Rest, Some(950), Some(NextAction::Rotate)),
+        ),
+        case(
             "rotateEvery is announced",
             due(|seen| wanted(seen).rotate_every = Some(SignedDuration::from_secs(100))),
             1,

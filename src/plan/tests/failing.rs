@@ -37,9 +37,8 @@ fn refused(seen: &mut Observed, reason: Reason) {
 fn fail(seen: &mut Observed, step: Step, fault: Fault) {
     match step {
         Step::Look => refused(seen, Reason::SecretUnreadable),
-        Step::AddFinalizer | Step::RemoveFinalizer { .. } => {
-            refused(seen, Reason::FinalizerRefused)
-        }
+        Step::AddFinalizer => seen.additions.failed(Some("403".into()), at(NOW)),
+        Step::RemoveFinalizer { .. } => refused(seen, Reason::FinalizerRefused),
         Step::HoldProvider => seen.gate = Gate::Checking,
         Step::Issue(..) | Step::Verify(_) | Step::Announce(_) | Step::Regenerate(..) => {
             seen.fail(failure(Reason::ProviderUnavailable), at(NOW));

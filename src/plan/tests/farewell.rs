@@ -66,8 +66,39 @@ fn a_request_goes_when_nothing_of_it_is_left() {
             Exactly(Do(Revoke(1, New))),
         ),
         case(
-            "without a finalizer there is nothing to revoke",
+            "a finalizer that somebody has removed keeps nothing alive",
             going(change(pair(1), |seen| seen.request.finalizer = false)),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "then there is no finalizer to remove",
+            told(
+                told(
+                    going(change(pair(1), |seen| seen.request.finalizer = false)),
+                    1,
+                    Revocation::Gone,
+                ),
+                2,
+                Revocation::Absent,
+            ),
+            1000,
+            Exactly(LetGo),
+        ),
+        case(
+            "without a finalizer, and never served: there is nothing to revoke",
+            going(change(revocable(fresh()), |seen| {
+                seen.request.finalizer = false
+            })),
+            1000,
+            Exactly(LetGo),
+        ),
+        case(
+            "what was given up a moment ago is not taken up again",
+            change(going(pair(1)), |seen| {
+                seen.request.finalizer = false;
+                seen.is_let_go = true;
+            }),
             1000,
             Exactly(LetGo),
         ),

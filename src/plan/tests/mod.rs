@@ -4,6 +4,7 @@ mod cases;
 mod delays;
 mod failing;
 mod farewell;
+mod finalizers;
 mod lives;
 mod proofs;
 mod providers;
@@ -68,6 +69,8 @@ fn fresh() -> Observed {
             inputs: "provider@1".into(),
         },
         provider_held: false,
+        additions: Default::default(),
+        is_let_go: false,
         target: Target::Unseen,
         looked: false,
         recorded: Recorded::default(),

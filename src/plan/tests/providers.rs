@@ -1,7 +1,10 @@
 //! The plan for providers.
 
 use super::{
-    super::provider::{ProviderDecision, SeenProvider, plan, report},
+    super::{
+        finalizer::Additions,
+        provider::{Hold, ProviderDecision, SeenProvider, hold, next_hold, plan, report},
+    },
     Reason, Timestamp, at, refusal,
 };
 use crate::api::{ProviderStatus, provider::LoginRecord};
@@ -19,6 +22,7 @@ fn declared() -> SeenProvider {
         deleting: false,
         held: false,
         wanted_held: false,
+        additions: Additions::default(),
         needed_by: Some(Vec::new()),
     }
 }
@@ -135,4 +139,48 @@ fn the_status_does_not_change_while_nothing_does() {
             .iter()
             .any(|condition| condition.type_ == "Insecure" && condition.status == "True")
     );
+}
+
+#[test]
+fn a_provider_that_requests_need_gets_its_finalizer_back_and_a_fight_about_it_comes_to_rest() {
+    let needed = || SeenProvider {
+        wanted_held: true,
+        ..after(Reason::LoginWorks, "inputs@1")
+    };
+    assert_eq!(hold(&needed(), at(10)), Hold::Add);
+    let going = SeenProvider {
+        deleting: true,
+        needed_by: Some(vec!["team/s3".into()]),
+        ..needed()
+    };
+    assert_eq!(hold(&going, at(10)), Hold::AsItIs, "none is taken then");
+    let mut contested = needed();
+    contested.additions.at = vec![at(10); 5];
+    assert_eq!(hold(&contested, at(11)), Hold::AsItIs);
+    assert_eq!(next_hold(&contested, at(11)), Some(at(310)));
+    assert_eq!(hold(&contested, at(310)), Hold::Add);
+    let mut refused = needed();
+    refused
+        .additions
+        .failed(Some("403 Forbidden".into()), at(10));
+    assert_eq!(hold(&refused, at(10)), Hold::AsItIs);
+    assert_eq!(hold(&refused, at(11)), Hold::Add);
+    for (seen, reason, words) in [
+        (contested, "TargetContested", "another writer of the object"),
+        (refused, "FinalizerRefused", "403 Forbidden"),
+    ] {
+        let decision = plan(&seen, at(10));
+        let status = report(&seen, &decision, &ProviderStatus::default(), at(10));
+        let said = |type_: &str| {
+            let mut all = status.conditions.iter();
+            all.find(|it| it.type_ == type_).unwrap().clone()
+        };
+        assert_eq!(said("Ready").status, "True", "the login works");
+        let reconciling = said("Reconciling");
+        assert_eq!(
+            (reconciling.status.as_str(), reconciling.reason.as_str()),
+            ("True", reason)
+        );
+        assert!(reconciling.message.contains(words), "{reconciling:?}");
+    }
 }

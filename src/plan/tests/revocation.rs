@@ -475,3 +475,109 @@ fn what_is_issued_and_not_published_is_revoked() {
         ),
     ]);
 }
+
+#[test]
+fn an_issue_call_that_failed_for_whatever_reason_may_have_left_its_serial() {
+    for (reason, may_be_alive) in [
+        // What a call that panicked is taken for.
+        (Reason::InternalError, true),
+        (Reason::Timeout, true),
+        (Reason::UnexpectedAnswer, true),
+        (Reason::LoginRefused, false),
+        (Reason::Forbidden, false),
+    ] {
+        for revocable_kind in [true, false] {
+            let mut seen = rotate(pair(1));
+            seen.request.traits.revocable = revocable_kind;
+            let failure = Failure {
+                reason,
+                message: "it failed".into(),
+                retry_after: None,
+                rest: None,
+            };
+            seen.fail_to_issue(2, failure, at(10));
+            assert_eq!(
+                seen.leftovers.contains(&2),
+                may_be_alive && revocable_kind,
+                "{reason}"
+            );
+            assert_eq!(seen.recorded.failure.unwrap().reason, reason);
+        }
+    }
+}
+
+#[test]
+fn a_pair_that_is_not_published_is_listed_as_long_as_it_may_live() {
+    let listed = |seen: &Observed| -> Vec<_> {
+        let records = ledger::records(seen, at(10)).into_iter();
+        records
+            .map(|record| (record.serial, record.state, record.id, record.revoke_after))
+            .collect()
+    };
+    let in_hand = |seen: Observed, proof| {
+        change(with_in_hand(seen, proof), |seen| {
+            seen.in_hand.as_mut().unwrap().credential.id = Some("new".into());
+        })
+    };
+    let new = |serial, revoke_after: Option<i64>| {
+        (
+            serial,
+            CredentialState::Retiring,
+            Some("new".to_owned()),
+            revoke_after.map(at),
+        )
+    };
+    let current = (1, CredentialState::Current, Some("id-1".to_owned()), None);
+    // The first one, whose proof cannot be had.
+    let first = with_failure(
+        in_hand(revocable(fresh()), Proof::Missing),
+        Reason::Timeout,
+        10,
+    );
+    assert_eq!(listed(&first), [new(1, None)]);
+    // One that follows.
+    let second = in_hand(rotate(pair(1)), Proof::Missing);
+    assert_eq!(listed(&second), [new(2, None), current.clone()]);
+    // Its record is no news in the next pass, and it is not revoked while it may still be published.
+    let mut again = second.clone();
+    again.recorded.credentials = ledger::records(&second, at(10));
+    assert_eq!(listed(&again), listed(&second));
+    assert_eq!(ledger::others(&again, at(10)), []);
+    // The provider refuses it: it is listed until it is gone.
+    let mut refused = change(second.clone(), |seen| {
+        seen.in_hand.as_mut().unwrap().proof = Proof::Refused;
+    });
+    assert_eq!(plan(&refused, at(10)), Do(Discard));
+    let credential = refused.in_hand.take().unwrap().credential;
+    refused.give_back(&credential);
+    assert_eq!(listed(&refused), [new(2, Some(10)), current.clone()]);
+    assert_eq!(refused.next_serial(), 3);
+    assert_eq!(
+        listed(&told(refused, 2, Revocation::Gone)),
+        [current.clone()]
+    );
+    // A restart has lost what was in hand: what the status says is enough to revoke it, and its serial
+    // is not used again.
+    let mut restarted = looked(pair(1));
+    restarted.recorded.credentials = ledger::records(&second, at(10));
+    assert_eq!(plan(&restarted, at(10)), Do(Revoke(2, LAST)));
+    assert_eq!(restarted.next_serial(), 3);
+    // A token that is lost ends by itself.
+    let token = change(in_hand(fresh(), Proof::Missing), |seen| {
+        seen.request.traits.revocable = false;
+    });
+    assert_eq!(listed(&token), []);
+}
+
+#[test]
+fn a_pair_that_never_was_published_is_no_secret_that_somebody_has_deleted() {
+    let mut seen = revocable(fresh());
+    seen.target = Target::Absent;
+    seen.recorded.credentials = vec![CredentialRecord {
+        revoke_after: None,
+        ..retiring(1, 0)
+    }];
+    // However often: that is said only of Secrets that were there.
+    seen.replacements = vec![at(5); 10];
+    assert_eq!(plan(&seen, at(10)), Do(Issue(2, New)));
+}

@@ -60,12 +60,13 @@ async fn adoptable(stage: &Stage, name: &str) {
 async fn creating_works(stage: &Stage) {
     stage.apply(&stage.request("made")).await;
     stage.ready("made").await;
-    let token = stage.token("made").await;
+    let version = stage.secret("made").await.resource_version();
     stage
         .annotate("made", "credential-operator.dev/rotate", "now")
         .await;
     eventually(SOON, || async {
-        anyhow::ensure!(stage.token("made").await != token, "not rotated");
+        let now = stage.secret("made").await.resource_version();
+        anyhow::ensure!(now != version, "not rotated");
         Ok(())
     })
     .await

@@ -1,7 +1,10 @@
 //! From the first sync to the last deletion.
 
 use credential_operator::clock;
-use testkit::dce::{NeverForm, TimeForm};
+use testkit::{
+    dce::{NeverForm, TimeForm},
+    wire::{Fault, ResponseParts},
+};
 
 use super::*;
 use crate::{
@@ -194,6 +197,49 @@ async fn a_life_that_no_grant_allows_is_refused_with_the_field_named() {
     for name in ["longer", "forever", "short", "longest"] {
         rig.remove(name).await;
     }
+    assert_eq!(rig.made(), []);
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_proven_yet_is_listed_while_it_lives() {
+    let mut rig = Rig::new("dce-unproven").await;
+    rig.stage.start().await;
+    rig.provider_ready().await;
+    let login = format!("Bearer {}", rig.login.token);
+    let proof = rig.wire.rule(
+        move |call| {
+            let by = call.headers.get("authorization");
+            let by = by.and_then(|by| by.to_str().ok());
+            dce_label(call) == "GET current-user" && by.is_some_and(|by| by != login)
+        },
+        Fault::Reply(ResponseParts::text(503, "away")),
+        None,
+    );
+    rig.stage.apply(&rig.request("key", 1000)).await;
+    let listed = |request: &CredentialRequest| {
+        let status = request.status.clone().unwrap_or_default();
+        status_of(request, "Ready").0 == "False" && status.credentials.len() == 1
+    };
+    let request = rig.stage.until("key", "it is listed", listed).await;
+    let made = rig.made();
+    assert_eq!(made.len(), 1);
+    let record = &request.status.unwrap().credentials[0];
+    assert_eq!(record.id.as_ref(), Some(&made[0].id));
+    assert_eq!(
+        (serde_json::to_value(record.state).unwrap(), record.serial),
+        (json!("Retiring"), 1)
+    );
+    proof.remove();
+    let ready = rig.stage.ready("key").await;
+    let record = &ready.status.unwrap().credentials[0];
+    assert_eq!(
+        serde_json::to_value(record.state).unwrap(),
+        json!("Current")
+    );
+    assert_eq!(rig.key("key").await.id, made[0].id, "the same key");
+    rig.stage.told(1, "Issued: ").await;
+    rig.remove("key").await;
     assert_eq!(rig.made(), []);
     rig.finish().await;
 }
