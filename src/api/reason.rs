@@ -68,8 +68,8 @@ reasons! {
     TargetImmutable => "Delete the Secret; it is created anew.",
     /// The Secret is being deleted and something holds it.
     TargetTerminating => "Remove what holds it (its finalizers).",
-    /// The Secret was damaged, or the operator's finalizer removed, so often that putting it right was
-    /// slowed down.
+    /// The Secret was damaged, or the operator's finalizer removed, so often that putting it right
+    /// was slowed down.
     TargetContested => "Find out who else writes or deletes the Secret, or removes the finalizer.",
     /// The API server refused to write the Secret, or the operator's finalizer.
     SecretRefused => "The message has the API server's words: a quota, an admission policy, or the operator's own rights.",

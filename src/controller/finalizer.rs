@@ -86,8 +86,8 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
     Ok(())
 }
 
-/// The credentials that are let go without being revoked: those that were abandoned, and with `given_up`
-/// all that may be alive.
+/// The credentials that are let go without being revoked: those that were abandoned, and with
+/// `given_up` all that may be alive.
 pub(super) fn left(pass: &Pass, given_up: bool) -> Vec<String> {
     let seen = &pass.seen;
     let mut records = ledger::records(seen, clock::now());
