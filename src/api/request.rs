@@ -115,9 +115,9 @@ pub struct Renewal {
     /// tenth of it later, so that many requests do not renew at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_before: Option<Duration>,
-    /// Replace the credential at this age even though it would be valid for longer, or up to a tenth
-    /// of it earlier, so that many requests do not rotate at the same time. Never later, except that
-    /// an overlap that is not over yet is waited for.
+    /// Replace the credential at this age even though it would be valid for longer, or up to a
+    /// tenth of it earlier, so that many requests do not rotate at the same time. Never later,
+    /// except that an overlap that is not over yet is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_every: Option<Duration>,
     /// How long a replaced credential goes on working after its successor was published, so that

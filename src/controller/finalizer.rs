@@ -93,8 +93,8 @@ fn refuse(pass: &mut Pass, error: PassError) -> Result<(), PassError> {
     Ok(())
 }
 
-/// The credentials that are let go without being revoked: those that were abandoned, and with `given_up`
-/// all that may be alive.
+/// The credentials that are let go without being revoked: those that were abandoned, and with
+/// `given_up` all that may be alive.
 pub(super) fn left(pass: &Pass, given_up: bool) -> Vec<String> {
     let seen = &pass.seen;
     let mut records = ledger::records(seen, clock::now());

@@ -259,7 +259,8 @@ impl Link {
         note(&mut lock(&self.state).additions);
     }
 
-    /// Why the provider is without its finalizer although requests need it, for those that wait for it.
+    /// Why the provider is without its finalizer although requests need it, for those that wait for
+    /// it.
     pub fn not_held(&self) -> Option<NotReady> {
         lock(&self.state).not_held.clone()
     }

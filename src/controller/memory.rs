@@ -138,8 +138,8 @@ pub enum Came {
 }
 
 impl Came {
-    /// The result of an issue call that panicked: a failed issue, so that a credential which the provider
-    /// may have made counts as one that may be alive.
+    /// The result of an issue call that panicked: a failed issue, so that a credential which the
+    /// provider may have made counts as one that may be alive.
     pub fn issue_lost(purpose: Purpose) -> impl FnOnce(Failure) -> Came + Send + 'static {
         move |failure| Came::Issued(Err(failure), purpose)
     }

@@ -1,9 +1,9 @@
 //! Revokes the credentials of requests that are gone although only the operator could revoke them:
-//! another writer had removed the operator's finalizer. The names of the credentials follow from the
-//! request's UID, so the last object that the watch showed is enough to find them.
+//! another writer had removed the operator's finalizer. The names of the credentials follow from
+//! the request's UID, so the last object that the watch showed is enough to find them.
 //!
-//! This is best effort: a few attempts within [`backoff::BEST_EFFORT`], by this process alone. What is
-//! left then is counted, logged and told by an event.
+//! This is best effort: a few attempts within [`backoff::BEST_EFFORT`], by this process alone. What
+//! is left then is counted, logged and told by an event.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -37,7 +37,8 @@ use crate::{
     secret,
 };
 
-/// How many UIDs of requests that are gone are remembered, so that a pass which begins late does nothing.
+/// How many UIDs of requests that are gone are remembered, so that a pass which begins late does
+/// nothing.
 const REMEMBERED: usize = 1024;
 /// How many calls are made at a time for requests that are gone.
 const CALLS: usize = 4;
@@ -123,8 +124,8 @@ impl Busy {
 }
 
 impl Orphans {
-    /// Notes that a pass over a request begins. `None` when the request is gone: nothing may be made for
-    /// it any more.
+    /// Notes that a pass over a request begins. `None` when the request is gone: nothing may be
+    /// made for it any more.
     pub fn enter(self: &Arc<Self>, uid: &str) -> Option<Busy> {
         if self.is_gone(uid) {
             return None;
@@ -138,7 +139,8 @@ impl Orphans {
         lock(&self.state).gone.retain(|gone| gone != uid);
     }
 
-    /// Has the tasks that are under way say what they leave behind, and waits for that a short while.
+    /// Has the tasks that are under way say what they leave behind, and waits for that a short
+    /// while.
     pub async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
@@ -191,8 +193,8 @@ impl Orphans {
         state.busy.contains_key(uid)
     }
 
-    /// Waits until no pass and no call is under way for a request that is gone. Says whether one of them
-    /// had a credential issued.
+    /// Waits until no pass and no call is under way for a request that is gone. Says whether one of
+    /// them had a credential issued.
     async fn until_idle(&self, uid: &str) -> bool {
         loop {
             let told = self.idle.notified();
@@ -343,8 +345,8 @@ async fn revoke_until(pass: &mut Pass, uid: &str, deadline: Timestamp) -> bool {
     false
 }
 
-/// Takes up whether the provider can be asked now: it may have changed, or have come back, since the
-/// request went.
+/// Takes up whether the provider can be asked now: it may have changed, or have come back, since
+/// the request went.
 fn look_for_access(pass: &mut Pass) {
     let current = pass.context.links.get(&pass.provider);
     // A provider that is gone as well still has its sessions.
@@ -354,8 +356,8 @@ fn look_for_access(pass: &mut Pass) {
     }
 }
 
-/// Looks at the Secret, which may hold a newer credential than the status says. The garbage collector
-/// is about to take it along.
+/// Looks at the Secret, which may hold a newer credential than the status says. The garbage
+/// collector is about to take it along.
 async fn look(pass: &mut Pass) {
     let api: Api<Secret> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
     let found = api.get_opt(&pass.owner.secret_name).await.ok().flatten();

@@ -146,8 +146,8 @@ async fn pass(
     Ok(again.into_iter().chain(next_hold).min())
 }
 
-/// Tells requests and people that the provider is without its finalizer although requests need it, or that
-/// it is not so any more.
+/// Tells requests and people that the provider is without its finalizer although requests need it,
+/// or that it is not so any more.
 fn tell_not_held(
     context: &Arc<Context>,
     key: &ProviderKey,
@@ -215,8 +215,8 @@ fn needed_by(context: &Context, key: &ProviderKey) -> Option<Vec<String>> {
     })
 }
 
-/// Lets the provider's deletion wait for its requests, or not any more, with one PATCH. `None` when the
-/// finalizer could not be added, which is noted: the pass goes on and says so.
+/// Lets the provider's deletion wait for its requests, or not any more, with one PATCH. `None` when
+/// the finalizer could not be added, which is noted: the pass goes on and says so.
 async fn change_hold(
     context: &Context,
     key: &ProviderKey,

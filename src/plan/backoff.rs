@@ -220,12 +220,12 @@ pub fn contested_until(replacements: &[Timestamp], now: Timestamp) -> Option<Tim
     rest_until(replacements, REPLACEMENTS, now)
 }
 
-/// How many additions of a finalizer are made without a pause within that time. Two controllers that
-/// undo each other's writes must come to rest.
+/// How many additions of a finalizer are made without a pause within that time. Two controllers
+/// that undo each other's writes must come to rest.
 const ADDITIONS: usize = 5;
 
-/// When the operator's finalizer may be put on an object, if that has to wait: the object has lost it too
-/// often, or the last write did not leave it there.
+/// When the operator's finalizer may be put on an object, if that has to wait: the object has lost
+/// it too often, or the last write did not leave it there.
 pub fn next_addition(additions: &Additions, spread: u32, now: Timestamp) -> Option<Timestamp> {
     let contested = rest_until(&additions.at, ADDITIONS, now);
     let failed = additions.failed.as_ref().and_then(|failed| {

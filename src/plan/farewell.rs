@@ -22,8 +22,9 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
         // The owner reference takes the Secret along; what cannot be revoked is left to expire.
         return Decision::LetGo;
     }
-    // Another writer has removed the finalizer, and the API server takes no new one on an object that is
-    // being deleted. The credentials are revoked all the same, for as long as the object is there.
+    // Another writer has removed the finalizer, and the API server takes no new one on an object
+    // that is being deleted. The credentials are revoked all the same, for as long as the object is
+    // there.
     match revoke_all(seen, now) {
         Decision::Do(Step::RemoveFinalizer { .. }) => Decision::LetGo,
         decision => decision,

@@ -1,5 +1,5 @@
-//! The operator's finalizer on a request: when it has to be there, and how often it is put back where
-//! other writers of the object remove it.
+//! The operator's finalizer on a request: when it has to be there, and how often it is put back
+//! where other writers of the object remove it.
 
 use jiff::Timestamp;
 
@@ -14,8 +14,8 @@ const REMEMBERED: usize = 8;
 pub struct Additions {
     /// When the finalizer was added lately, oldest first.
     pub at: Vec<Timestamp>,
-    /// The last write, where the object is without the finalizer after it; absent after a write that
-    /// worked.
+    /// The last write, where the object is without the finalizer after it; absent after a write
+    /// that worked.
     pub failed: Option<FailedAddition>,
 }
 
@@ -26,8 +26,9 @@ pub struct FailedAddition {
     pub at: Timestamp,
     /// How many such writes there were in a row.
     pub attempts: u32,
-    /// Code and reason of the API server's answer, or that there was none. Absent where the API server took the write and stored
-    /// the object without the finalizer, which a mutating webhook or policy can cause.
+    /// Code and reason of the API server's answer, or that there was none. Absent where the API
+    /// server took the write and stored the object without the finalizer, which a mutating webhook
+    /// or policy can cause.
     pub answer: Option<String>,
 }
 
@@ -51,8 +52,8 @@ impl Additions {
     }
 }
 
-/// Whether the request needs the finalizer: a credential of it that only the operator can revoke may be
-/// alive.
+/// Whether the request needs the finalizer: a credential of it that only the operator can revoke
+/// may be alive.
 pub fn is_needed(seen: &Observed, now: Timestamp) -> bool {
     // A full quota and a lost answer may both hide a credential that was made.
     let attempted = || {

@@ -215,8 +215,8 @@ pub fn records(seen: &Observed, now: Timestamp) -> Vec<CredentialRecord> {
         .as_ref()
         .filter(|_| seen.request.traits.revocable)
     {
-        // Alive at the provider, and possibly for long: where the proof or the Secret's write fails, it
-        // is tried again with the same credential.
+        // Alive at the provider, and possibly for long: where the proof or the Secret's write
+        // fails, it is tried again with the same credential.
         let record = unpublished(&in_hand.credential);
         records.insert(record.serial, record);
     }

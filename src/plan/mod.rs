@@ -158,8 +158,8 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     if seen.request.deleting.is_some() {
         return farewell::plan(seen, now);
     }
-    // Before anything else, and also while the request is suspended or refused: a deletion can come at
-    // any time.
+    // Before anything else, and also while the request is suspended or refused: a deletion can come
+    // at any time.
     if let Some(decision) = finalizer::restore(seen, now) {
         return decision;
     }

@@ -15,8 +15,8 @@ impl Observed {
         self.recorded.failure = Some(record(failure, attempts, self.inputs(), now));
     }
 
-    /// Notes a failed attempt to issue the credential with this serial. Where the provider may have made
-    /// it all the same, the serial is kept as one that may be alive.
+    /// Notes a failed attempt to issue the credential with this serial. Where the provider may have
+    /// made it all the same, the serial is kept as one that may be alive.
     pub fn fail_to_issue(&mut self, serial: u64, failure: Failure, now: Timestamp) {
         if self.request.traits.revocable && is_ambiguous(failure.reason) {
             self.leftovers.insert(serial);
@@ -24,8 +24,8 @@ impl Observed {
         self.fail(failure, now);
     }
 
-    /// Notes a credential that was issued and will not be published, where it has to be revoked. Its
-    /// serial is not used again, and the ledger lists it until it is gone.
+    /// Notes a credential that was issued and will not be published, where it has to be revoked.
+    /// Its serial is not used again, and the ledger lists it until it is gone.
     pub fn give_back(&mut self, credential: &Credential) {
         self.taken.insert(credential.serial);
         self.leftovers.insert(credential.serial);
@@ -94,8 +94,8 @@ pub(super) fn is_ambiguous(reason: Reason) -> bool {
             | Reason::Timeout
             | Reason::UnexpectedAnswer
             | Reason::InternalError
-            // A full quota is told before a name that is taken: what an attempt has left behind may be
-            // what fills it.
+            // A full quota is told before a name that is taken: what an attempt has left behind may
+            // be what fills it.
             | Reason::QuotaExceeded
     )
 }

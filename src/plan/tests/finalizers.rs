@@ -1,5 +1,5 @@
-//! The operator's finalizers, case by case: they are put back where something may have to be revoked,
-//! and a fight about them comes to rest.
+//! The operator's finalizers, case by case: they are put back where something may have to be
+//! revoked, and a fight about them comes to rest.
 
 use super::{cases::*, revocation::*, *};
 use Decision::Do;

@@ -538,7 +538,8 @@ fn a_pair_that_is_not_published_is_listed_as_long_as_it_may_live() {
     // One that follows.
     let second = in_hand(rotate(pair(1)), Proof::Missing);
     assert_eq!(listed(&second), [new(2, None), current.clone()]);
-    // Its record is no news in the next pass, and it is not revoked while it may still be published.
+    // Its record is no news in the next pass, and it is not revoked while it may still be
+    // published.
     let mut again = second.clone();
     again.recorded.credentials = ledger::records(&second, at(10));
     assert_eq!(listed(&again), listed(&second));
@@ -556,8 +557,8 @@ fn a_pair_that_is_not_published_is_listed_as_long_as_it_may_live() {
         listed(&told(refused, 2, Revocation::Gone)),
         [current.clone()]
     );
-    // A restart has lost what was in hand: what the status says is enough to revoke it, and its serial
-    // is not used again.
+    // A restart has lost what was in hand: what the status says is enough to revoke it, and its
+    // serial is not used again.
     let mut restarted = looked(pair(1));
     restarted.recorded.credentials = ledger::records(&second, at(10));
     assert_eq!(plan(&restarted, at(10)), Do(Revoke(2, LAST)));

@@ -1,5 +1,5 @@
-//! The finalizer of a request or a provider is taken away by others, as `kubectl replace` does and Argo CD
-//! with `Replace=true`. It comes back, and no key is left alive without a word.
+//! The finalizer of a request or a provider is taken away by others, as `kubectl replace` does and
+//! Argo CD with `Replace=true`. It comes back, and no key is left alive without a word.
 
 use std::{
     sync::{
