@@ -105,7 +105,11 @@ async fn a_soda_that_is_none_or_of_another_keystone_shows_when_the_login_is_test
 async fn a_failure_says_which_of_the_two_servers_failed() {
     let mut rig = Rig::simulated("soda-which", SodaOptions::default()).await;
     rig.keystone.stage.start().await;
-    let pair = rig.ready("it", json!({})).await;
+    let mut request = rig.request("it", json!({}));
+    request["spec"]["renewal"] = json!({"overlap": "100ms"});
+    rig.stage().apply(&request).await;
+    rig.stage().ready("it").await;
+    let pair = rig.keystone.pair("it").await;
     let (soda, keystone) = ("spec.soda.endpoint: ", "spec.soda.keystone.endpoint: ");
     for (number, (field, other)) in [(soda, keystone), (keystone, soda)].iter().enumerate() {
         let down = |down| match number {
