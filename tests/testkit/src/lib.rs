@@ -10,5 +10,6 @@ pub mod keystone;
 pub mod openstack;
 pub mod server;
 pub mod soda;
+pub mod tls;
 pub mod wait;
 pub mod wire;
