@@ -84,8 +84,8 @@ reasons! {
     LoginSecretNotFound => "Create the Secret, or correct the reference.",
     /// The login Secret lacks a key that the provider names.
     LoginKeyNotFound => "Add the key to the Secret, or correct the provider's field.",
-    /// A value in the login Secret is empty, too long, or not text.
-    LoginInvalid => "Correct the value in the Secret.",
+    /// A value in the login Secret is empty, too long, not text, or has an invisible character.
+    LoginInvalid => "Correct the value in the Secret; the message has the key, and the position of an invisible character.",
     /// The login Secret does not say that it may be used for this endpoint.
     NoConsent => "Who owns the Secret sets the annotation that the message names.",
     /// The certificates to trust cannot be read.
@@ -112,8 +112,8 @@ reasons! {
     ProviderUnavailable => "Nothing to do at first; when it lasts, look at the provider.",
     /// The provider did not answer in time.
     Timeout => "Nothing to do at first; when it lasts, look at the provider.",
-    /// The provider's certificate was not accepted.
-    TLSFailed => "Give the provider's spec the right certificates (tls.caBundleSecretRef).",
+    /// The TLS handshake with the provider failed, for example because of its certificate.
+    TLSFailed => "Do what the message says: it names the cause.",
     /// The provider answered something that makes no sense.
     UnexpectedAnswer => "Check that the endpoint is the system that the provider names.",
     /// The annotation `rotate` would have a new key made of the very user that the operator logs in as, which would shut it out; or the request would write the login Secret, and take it along when it goes.

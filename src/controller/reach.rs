@@ -20,6 +20,7 @@ use crate::{
     plan::Refusal,
     providers::{
         Connection, LoginValues, Reach, System, certificates,
+        characters::{self, Charset},
         guard::Guard,
         http::{HttpClient, HttpSettings},
     },
@@ -192,7 +193,14 @@ async fn connect(
     // Looked at again for whatever reason, and found the same: its sessions go on.
     let connection = match link.same_as_before(&inputs) {
         Some(connection) => connection,
-        None => Arc::new(system.connect(http, &login, layout)?),
+        None => {
+            let connection = system.connect(http, &login, layout);
+            Arc::new(connection.map_err(|refusal| {
+                let SecretKey { namespace, name } = &login_place;
+                let words = format!("Secret {namespace}/{name}: {}", refusal.message);
+                Refusal::new(refusal.reason, words)
+            })?)
+        }
     };
     Ok((connection, inputs))
 }
@@ -271,8 +279,18 @@ async fn get(
 /// The certificates to trust, and nothing else that stands beside them.
 fn trusted(secret: &Secret, ca: &CaBundleRef, place: &SecretKey) -> Result<Vec<u8>, Refusal> {
     let value = secret.data.as_ref().and_then(|data| data.get(ca.key()));
-    let value = value.ok_or_else(|| missing_key(place, ca.key(), "tls.caBundleSecretRef.key"))?;
-    certificates::only(&value.0)
+    let field = "tls.caBundleSecretRef.key";
+    let value = value.ok_or_else(|| missing_key(place, ca.key(), field))?;
+    certificates::only(&value.0).map_err(|refusal| {
+        let words = format!(
+            "key {} ({field}) of Secret {}/{}: {}",
+            ca.key(),
+            place.namespace,
+            place.name,
+            refusal.message
+        );
+        Refusal::new(refusal.reason, words)
+    })
 }
 
 /// The login, if its owner consents and it is complete.
@@ -319,25 +337,42 @@ fn login(
             }
             continue;
         };
-        // Editors and `echo` leave a line break behind.
-        let text = std::str::from_utf8(&value.0).map(|text| text.trim_end_matches(['\r', '\n']));
-        match text {
-            Ok(text) if !text.is_empty() && text.len() <= LONGEST_VALUE => {
-                values.insert(wanted.key, SecretString::from(text));
-            }
-            _ => {
-                return Err(Refusal::new(
-                    Reason::LoginInvalid,
-                    format!(
-                        "key {} ({}) of Secret {}/{} is empty, longer than {LONGEST_VALUE} bytes, or \
-                         not text",
-                        wanted.key, wanted.field, place.namespace, place.name
-                    ),
-                ));
-            }
-        }
+        let text = login_text(&value.0, wanted.charset).map_err(|words| {
+            Refusal::new(
+                Reason::LoginInvalid,
+                format!(
+                    "key {} ({}) of Secret {}/{} {words}",
+                    wanted.key, wanted.field, place.namespace, place.name
+                ),
+            )
+        })?;
+        values.insert(wanted.key, SecretString::from(text));
     }
     Ok(values)
+}
+
+/// A value of a login Secret as text. Editors and `echo` leave a line break at its end, which is removed.
+/// Other invisible characters are refused here, because the provider would refuse the login without
+/// saying why.
+fn login_text(value: &[u8], charset: Charset) -> Result<&str, String> {
+    if characters::is_utf16(value) {
+        return Err("is text in UTF-16; write it as UTF-8".to_owned());
+    }
+    let text = std::str::from_utf8(value).map(|text| text.trim_end_matches(['\r', '\n']));
+    match text {
+        Ok(text) if !text.is_empty() && text.len() <= LONGEST_VALUE => {
+            match characters::invisible(text, charset) {
+                None => Ok(text),
+                Some(invisible) => Err(format!(
+                    "has {invisible}, which is invisible and makes a provider refuse the login; write the value \
+                     again without it"
+                )),
+            }
+        }
+        _ => Err(format!(
+            "is empty, longer than {LONGEST_VALUE} bytes, or not text"
+        )),
+    }
 }
 
 /// Whether an endpoint is at or below one of those that a Secret is meant for.
@@ -369,6 +404,39 @@ fn missing_key(place: &SecretKey, key: &str, field: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_value_loses_a_line_break_at_its_end_and_is_refused_with_other_invisible_characters()
+    {
+        let utf16 = [0xff, 0xfe, b's', 0, b'3', 0];
+        for (value, expected) in [
+            ("s3cret".as_bytes(), Ok("s3cret")),
+            (b"s3cret\n", Ok("s3cret")),
+            (b"s3cret\r\n", Ok("s3cret")),
+            ("s3cr\u{e9}t".as_bytes(), Ok("s3cr\u{e9}t")),
+            (
+                "\u{feff}s3cret".as_bytes(),
+                Err("a byte order mark (U+FEFF)"),
+            ),
+            ("\u{feff}\n".as_bytes(), Err("a byte order mark (U+FEFF)")),
+            (b"s3cret\0", Err("a control character (U+0000)")),
+            (b"s3\rcret", Err("a line break (U+000D)")),
+            (&utf16, Err("is text in UTF-16")),
+            (b"", Err("is empty")),
+            (b"\xc3", Err("not text")),
+        ] {
+            for charset in [Charset::Name, Charset::Password] {
+                match (login_text(value, charset), expected) {
+                    (Ok(text), Ok(expected)) => assert_eq!(text, expected),
+                    (Err(words), Err(expected)) => {
+                        assert!(words.contains(expected), "{value:?}: {words}");
+                        assert!(!words.contains("cret"), "{value:?}: {words}");
+                    }
+                    (other, _) => panic!("{value:?}: {other:?}"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_login_is_meant_for_an_endpoint_and_what_is_below_it() {

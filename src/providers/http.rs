@@ -5,7 +5,7 @@
 //! unless a flag says otherwise; and no error of it holds a URL, a header or a body: some systems
 //! take secrets in the query string.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use futures::future::BoxFuture;
 use jiff::SignedDuration;
@@ -24,7 +24,7 @@ pub use super::http_body::Size;
 use super::{
     certificates,
     guard::{Guard, GuardedResolver, NotPermitted},
-    http_body, retry_after,
+    handshake, http_body, retry_after, tls,
 };
 use crate::{
     api::Reason,
@@ -142,21 +142,24 @@ impl HttpClient {
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(64)
             .referer(false)
-            .user_agent(concat!("credential-operator/", env!("CARGO_PKG_VERSION")))
-            .tls_danger_accept_invalid_certs(settings.skip_verify);
+            .user_agent(concat!("credential-operator/", env!("CARGO_PKG_VERSION")));
+        let bundle = settings.ca_pem.as_deref().map(certificates::read);
+        let bundle = bundle.transpose()?;
+        builder = if settings.skip_verify {
+            builder.tls_danger_accept_invalid_certs(true)
+        } else {
+            builder.tls_backend_preconfigured(tls::config(bundle)?)
+        };
         if !settings.proxy_from_env {
             builder = builder.no_proxy();
-        }
-        if let Some(pem) = &settings.ca_pem {
-            builder = builder.tls_certs_only(certificates::read(pem)?);
         }
         if let Some(guard) = &settings.guard {
             builder = builder.dns_resolver(GuardedResolver(guard.clone()));
         }
         let client = builder.build().map_err(|_| {
             Refusal::new(
-                Reason::CABundleInvalid,
-                "the certificates to trust could not be used",
+                Reason::InternalError,
+                "the HTTP client could not be built; this is a defect of the operator",
             )
         })?;
         Ok(HttpClient {
@@ -394,17 +397,21 @@ pub(super) fn failure(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         return failed(Reason::Timeout, "the server did not answer in time");
     }
-    if cause::<rustls::Error>(error).is_some() {
-        return failed(
-            Reason::TLSFailed,
-            "the server's certificate was not accepted, or it does not speak TLS; name its authorities in tls.caBundleSecretRef",
-        );
+    if let Some(error) = cause::<rustls::Error>(error) {
+        return failed(Reason::TLSFailed, handshake::words(error));
     }
     if cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
         return failed(
             Reason::UnexpectedAnswer,
             "the server answers with something that is no HTTP, or with headers that are larger than any should be; \
              check the endpoint",
+        );
+    }
+    if error.is_connect() && cause::<io::Error>(error).is_some_and(is_end) {
+        return failed(
+            Reason::ProviderUnavailable,
+            "the server closed the connection during the TLS handshake: it is down, or speaks no TLS \
+             at this port",
         );
     }
     if error.is_connect() {
@@ -426,6 +433,12 @@ fn not_permitted() -> Failure {
     )
 }
 
+/// Whether an error, or one that it wraps, says that the other side has closed the connection.
+fn is_end(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    error.kind() == io::ErrorKind::UnexpectedEof || inner.is_some_and(is_end)
+}
+
 /// The first of an error's causes that is of a type.
 fn cause<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
@@ -435,8 +448,8 @@ fn cause<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
         }
         // An I/O error hides what it wraps from `source()`, also another of its kind.
         cause = match error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
         {
             Some(inner) => Some(inner),
             None => error.source(),

@@ -5,12 +5,14 @@
 //! what becomes of its answers, and how they look in a Secret's metadata.
 
 pub mod certificates;
+pub mod characters;
 pub mod cloudcenter;
 pub mod cloudmc;
 pub mod dce;
 pub mod driver;
 pub mod glob;
 pub mod guard;
+pub mod handshake;
 pub mod http;
 mod http_body;
 pub mod keystone;
@@ -18,6 +20,7 @@ pub mod kinds;
 mod retry_after;
 pub mod soda;
 pub mod systems;
+pub mod tls;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +37,7 @@ use crate::{
     plan::{Credential, Failure, Proof, Refusal},
     secret::SecretData,
 };
+use characters::Charset;
 pub use systems::{Ask, Connection, Kind, Layout, System};
 
 /// What every system has: where it is and how it is reached.
@@ -85,6 +89,8 @@ pub struct LoginKey {
     pub key: String,
     /// Whether the login cannot be without it.
     pub required: bool,
+    /// Which characters its value may have.
+    pub charset: Charset,
 }
 
 /// The values of a login Secret, by their keys.

@@ -15,6 +15,7 @@ mod rows;
 mod stages;
 mod subjects;
 mod table;
+mod tls;
 mod watch;
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc};

@@ -7,6 +7,7 @@ use kube::Api;
 use serde_json::{Value, json};
 use testkit::{
     dce::{DceOptions, DceSimulator},
+    tls::{Manner, Server, Subject, self_signed},
     wait::eventually,
 };
 
@@ -103,6 +104,15 @@ async fn only_what_is_named_is_trusted_and_what_is_not_safe_is_said() {
         ..DceOptions::default()
     });
     let plain = DceSimulator::start(DceOptions::default());
+    let expired = self_signed(&Subject {
+        is_authority: true,
+        not_after: (2020, 1, 2),
+        ..Subject::loopback()
+    });
+    let elsewhere = self_signed(&Subject {
+        is_authority: true,
+        ..Subject::named(&["dce.example.com"])
+    });
     let pem = stage.dce.ca_pem().expect("a certificate").to_owned();
     let wrong = stranger.ca_pem().expect("a certificate").to_owned();
     write_ca(&stage, "right", "ca.crt", &pem).await;
@@ -114,6 +124,12 @@ async fn only_what_is_named_is_trusted_and_what_is_not_safe_is_said() {
     )
     .await;
     write_ca(&stage, "wrong", "ca.crt", &wrong).await;
+    let own = stage.dce.server().certificate_pem().expect("a certificate");
+    write_ca(&stage, "own", "ca.crt", own).await;
+    let marked = format!("\u{feff}{wrong}\u{feff}{pem}");
+    write_ca(&stage, "marked", "ca.crt", &marked).await;
+    write_ca(&stage, "expired", "ca.crt", &expired.pem()).await;
+    write_ca(&stage, "elsewhere", "ca.crt", &elsewhere.pem()).await;
     write_ca(
         &stage,
         "garbage",
@@ -142,14 +158,37 @@ async fn only_what_is_named_is_trusted_and_what_is_not_safe_is_said() {
         insecure: ("", ""),
         words,
     };
-    let untrusted = "the server's certificate was not accepted, or it does not speak TLS; name its authorities in tls.caBundleSecretRef";
-    let no_pem = "the certificates to trust";
+    let expired = Server::start(Manner::Shows(expired)).await;
+    let elsewhere = Server::start(Manner::Shows(elsewhere)).await;
+    let at = |server: &Server| format!("https://localhost:{}", server.port());
+    let untrusted = "the server's certificate comes from an authority that is not trusted; put the authority's certificate, or the server's own, into the Secret of tls.caBundleSecretRef";
+    let no_pem = "(tls.caBundleSecretRef.key) of Secret";
     let rows = [
         good("right", trusting(&stage, "right", None)),
         good("bundle", trusting(&stage, "bundle", Some("all.pem"))),
         Row {
             endpoint: by_name,
             ..good("by-name", trusting(&stage, "right", None))
+        },
+        good("own", trusting(&stage, "own", None)),
+        good("marked", trusting(&stage, "marked", None)),
+        Row {
+            endpoint: at(&expired),
+            ..bad(
+                "expired",
+                trusting(&stage, "expired", None),
+                "TLSFailed",
+                "expired at 2020-01-02T00:00:00Z; renew it",
+            )
+        },
+        Row {
+            endpoint: at(&elsewhere),
+            ..bad(
+                "elsewhere",
+                trusting(&stage, "elsewhere", None),
+                "TLSFailed",
+                "is not for localhost, but for dce.example.com; use one of these",
+            )
         },
         bad("none", None, "TLSFailed", untrusted),
         bad(
@@ -158,11 +197,12 @@ async fn only_what_is_named_is_trusted_and_what_is_not_safe_is_said() {
             "TLSFailed",
             untrusted,
         ),
+        // All simulators' authorities have the same name.
         bad(
             "wrong",
             trusting(&stage, "wrong", None),
             "TLSFailed",
-            untrusted,
+            "names a trusted authority as its issuer, but another key has signed it",
         ),
         bad(
             "missing",
@@ -190,7 +230,12 @@ async fn only_what_is_named_is_trusted_and_what_is_not_safe_is_said() {
         ),
         Row {
             endpoint: plain.endpoint().replace("http:", "https:"),
-            ..bad("no-tls-there", None, "TLSFailed", untrusted)
+            ..bad(
+                "no-tls-there",
+                None,
+                "TLSFailed",
+                "does not answer with TLS; perhaps it speaks plain HTTP",
+            )
         },
         Row {
             insecure: ("True", "SkipsVerification"),

@@ -6,6 +6,7 @@ use crate::{
     plan::{Failure, Proof, Refusal},
     providers::{
         Identity, Issuance, LoginKey, LoginValues, NotRegenerated, Permission, Reach, Regenerated,
+        characters::Charset,
         driver,
         http::{HttpClient, Turns},
     },
@@ -22,6 +23,7 @@ impl driver::Config for Config {
             field,
             key: key.clone(),
             required: true,
+            charset: Charset::Name,
         };
         vec![
             key(

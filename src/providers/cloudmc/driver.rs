@@ -13,7 +13,9 @@ use crate::{
     api::provider::Grant,
     plan::{Credential, Failure, Proof, Refusal},
     providers::{
-        Identity, Issuance, LoginKey, LoginValues, Permission, Reach, driver,
+        Identity, Issuance, LoginKey, LoginValues, Permission, Reach,
+        characters::Charset,
+        driver,
         http::{HttpClient, Turns},
     },
     secret::SecretData,
@@ -33,6 +35,7 @@ impl driver::Config for Config {
             field: LOGIN_KEY,
             key: self.key.clone(),
             required: true,
+            charset: Charset::Name,
         }]
     }
 

@@ -13,7 +13,7 @@ use crate::{
         validate,
     },
     plan::Refusal,
-    providers::{LoginKey, LoginValues, Reach, driver, http::HttpClient},
+    providers::{LoginKey, LoginValues, Reach, characters::Charset, driver, http::HttpClient},
 };
 
 /// The shortest life of an access key: DCE's own page counts in minutes.
@@ -212,6 +212,7 @@ impl driver::Config for Config {
             field,
             key: key.clone(),
             required: true,
+            charset: Charset::Name,
         };
         match self {
             Config::KeyPair(ak, sk) => vec![

@@ -13,8 +13,9 @@ use crate::{
     api::{keystone::AccessRule, provider::Grant},
     plan::{Credential, Failure, Proof, Refusal, Revocation},
     providers::{
-        Holder, Identity, Issuance, Kind, LoginKey, LoginValues, Permission, Reach, crossed,
-        driver,
+        Holder, Identity, Issuance, Kind, LoginKey, LoginValues, Permission, Reach,
+        characters::Charset,
+        crossed, driver,
         http::{HttpClient, Turns},
     },
     secret::SecretData,
@@ -34,6 +35,11 @@ impl driver::Config for Config {
             },
             key: key.to_owned(),
             required,
+            // Both may be chosen by people.
+            charset: match key {
+                "password" | "secret" => Charset::Password,
+                _ => Charset::Name,
+            },
         };
         match self.method {
             Method::Password => vec![

@@ -11,5 +11,6 @@ pub mod openstack;
 pub mod server;
 mod sigv4;
 pub mod soda;
+pub mod tls;
 pub mod wait;
 pub mod wire;

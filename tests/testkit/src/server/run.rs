@@ -55,6 +55,7 @@ pub struct SimServer {
     shared: Arc<Shared>,
     address: SocketAddr,
     ca_pem: Option<String>,
+    certificate_pem: Option<String>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -79,6 +80,7 @@ impl SimServer {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let identity = options.tls.then(tls::identity);
+        let certificate_pem = identity.as_ref().map(|i| i.certificate_pem.clone());
         let (ca_pem, acceptor) = identity.map(|i| (i.ca_pem, i.acceptor)).unzip();
         let shared = Arc::new(Shared {
             protocol,
@@ -110,6 +112,7 @@ impl SimServer {
             shared,
             address,
             ca_pem,
+            certificate_pem,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -133,6 +136,11 @@ impl SimServer {
     /// The certificate of the authority that signed the server's certificate; `None` without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// The server's own certificate; `None` without TLS.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.certificate_pem.as_deref()
     }
 
     /// The faults that requests meet.

@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 pub(super) struct Identity {
     /// The authority's certificate.
     pub(super) ca_pem: String,
+    /// The server's own certificate.
+    pub(super) certificate_pem: String,
     pub(super) acceptor: TlsAcceptor,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn identity() -> Identity {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Identity {
         ca_pem,
+        certificate_pem: certificate.pem(),
         acceptor: TlsAcceptor::from(Arc::new(config)),
     }
 }
