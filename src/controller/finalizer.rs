@@ -51,18 +51,31 @@ pub(super) async fn remove(pass: &mut Pass, given_up: bool) -> Result<(), PassEr
     Ok(())
 }
 
-/// What is let go without being revoked.
+/// The credentials that are let go without being revoked: those of the ledger and the one in hand.
 fn left(pass: &Pass, given_up: bool) -> Vec<String> {
     let seen = &pass.seen;
     let records = ledger::records(seen, crate::clock::now());
-    records
-        .iter()
-        .filter(|record| !ledger::is_settled(seen, record.serial))
-        .filter(|record| given_up || ledger::is_abandoned(seen, record.id.as_ref()))
-        .map(|record| {
-            let id = record.id.as_deref().unwrap_or("not known");
-            let owner = record.owner.as_deref().unwrap_or("not known");
-            format!("serial {}, id {id}, owner {owner}", record.serial)
+    let mut known: Vec<_> = records
+        .into_iter()
+        .map(|record| (record.serial, record.id, record.owner))
+        .collect();
+    if let Some(in_hand) = &seen.in_hand {
+        let credential = &in_hand.credential;
+        let is_known = known
+            .iter()
+            .any(|(serial, ..)| *serial == credential.serial);
+        if !is_known {
+            let (id, owner) = (credential.id.clone(), credential.owner.clone());
+            known.push((credential.serial, id, owner));
+        }
+    }
+    known
+        .into_iter()
+        .filter(|(serial, ..)| !ledger::is_settled(seen, *serial))
+        .filter(|(_, id, _)| given_up || ledger::is_abandoned(seen, id.as_ref()))
+        .map(|(serial, id, owner)| {
+            let [id, owner] = [&id, &owner].map(|it| it.as_deref().unwrap_or("not known"));
+            format!("serial {serial}, id {id}, owner {owner}")
         })
         .collect()
 }
