@@ -82,10 +82,16 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
             .filter(|record| !abandoned(record))
             .map(|record| record.serial),
     );
-    serials.extend(seen.in_hand.iter().map(|in_hand| in_hand.credential.serial));
+    let in_hand = seen.in_hand.as_ref().map(|in_hand| &in_hand.credential);
+    serials.extend(
+        in_hand
+            .filter(|credential| !ledger::is_abandoned(seen, credential.id.as_ref()))
+            .map(|credential| credential.serial),
+    );
     // Those that are left alone knowingly are known as well.
     let mut known = serials.clone();
     known.extend(current.iter().map(|record| record.serial));
+    known.extend(in_hand.map(|credential| credential.serial));
     if seen.request.retain
         && let Some(published) = seen.published()
     {

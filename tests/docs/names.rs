@@ -173,6 +173,8 @@ fn every_reason_that_is_named_exists() {
         // Events.
         "GivenUp",
         "Remark",
+        // An admission plug-in of Kubernetes.
+        "OwnerReferencesPermissionEnforcement",
     ];
     let for_operators =
         ["docs/operating.md", "SECURITY.md", "README.md"].map(|path| root().join(path));

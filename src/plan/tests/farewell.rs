@@ -143,6 +143,23 @@ fn a_request_goes_when_nothing_of_it_is_left() {
             Exactly(Do(RemoveFinalizer { given_up: false })),
         ),
         case(
+            "also the one in hand",
+            going(change(
+                with_in_hand(revocable(fresh()), Proof::Given),
+                |seen| {
+                    seen.request.abandon.insert("all".into());
+                },
+            )),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "which is revoked otherwise",
+            going(with_in_hand(revocable(fresh()), Proof::Given)),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
             "the login is gone, which somebody can bring back",
             hopeless(false),
             99_999,

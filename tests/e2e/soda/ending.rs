@@ -240,7 +240,9 @@ async fn in_a_namespace_that_goes_it_is_said_beside_the_provider() {
         .annotate("it", "credential-operator.dev/abandon", "all")
         .await;
     eventually(SOON, || async {
-        anyhow::ensure!(namespaces.get_opt(&team).await?.is_none());
+        let left = namespaces.get_opt(&team).await?;
+        let request = rig.stage().requests().get_opt("it").await?;
+        anyhow::ensure!(left.is_none(), "{left:#?} {request:#?}");
         Ok(())
     })
     .await
