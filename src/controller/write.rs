@@ -298,6 +298,11 @@ async fn taken(
         {
             let before = pass.secret_version();
             if !pass.look().await {
+                // Nothing is known of the Secret any more, so the next step is to read it.
+                pass.seen.target = Target::Unknown;
+                pass.context
+                    .memory
+                    .with(&pass.key, |remembered| remembered.must_look = true);
                 return Ok(None);
             }
             let has_changed = pass.secret_version() != before;

@@ -12,6 +12,8 @@ enum Fault {
     Refused,
     /// A webhook answers 409; the Secret is as it was seen.
     Conflict,
+    /// The API server answers 409, and does not let the Secret be read after that.
+    Unread,
     /// The API server stores other data than was sent.
     OtherData,
     /// The API server stores other labels than were sent.
@@ -80,6 +82,10 @@ fn fail_write(seen: &mut Observed, step: Step, fault: Fault) {
         Fault::Conflict => {
             assert!(!seen.met_conflict(false), "nothing has changed");
             refused(seen, Reason::SecretRefused);
+        }
+        Fault::Unread => {
+            seen.target = Target::Unknown;
+            refused(seen, Reason::SecretUnreadable);
         }
         Fault::OtherData => {
             if step != Step::TryWrite {
@@ -183,6 +189,7 @@ fn a_step_that_failed_is_not_returned_again_at_the_same_moment() {
     for fault in [
         Fault::Refused,
         Fault::Conflict,
+        Fault::Unread,
         Fault::OtherData,
         Fault::OtherLabels,
     ] {
