@@ -86,7 +86,9 @@ async fn operate(args: &RunArgs) -> anyhow::Result<()> {
     readiness.enter(Phase::Stopping);
     stop.cancel();
     if tokio::time::timeout(GRACE, running).await.is_err() {
-        tracing::warn!("the operator did not end in time; what was under way is taken up at the next start");
+        tracing::warn!(
+            "the operator did not end in time; what was under way is taken up at the next start"
+        );
     }
     served.cancel();
     server.abort();

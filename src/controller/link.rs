@@ -425,7 +425,10 @@ impl Links {
             declared.resource_version = "0".to_owned();
             state.declared = Arc::new(declared);
             state.stale = true;
-            state.secrets.values_mut().for_each(|version| *version = None);
+            state
+                .secrets
+                .values_mut()
+                .for_each(|version| *version = None);
         }
     }
 

@@ -161,7 +161,9 @@ impl Operator {
         if let Some(selector) = &context.settings.provider_selector {
             config = config.labels(selector);
         }
-        let watch = context.api_server.watch_client("clustercredentialproviders");
+        let watch = context
+            .api_server
+            .watch_client("clustercredentialproviders");
         let api = Api::<DeserializeGuard<ClusterCredentialProvider>>::all(watch.client().clone());
         tasks.spawn(watch::follow_providers(
             Arc::clone(&context),
@@ -241,7 +243,9 @@ impl Operator {
         match tokio::time::timeout(PASSES_END_WITHIN, all_ended).await {
             Ok(()) => tracing::info!("all passes have ended"),
             Err(_) => {
-                tracing::warn!("some passes did not end in time; they are taken up at the next start");
+                tracing::warn!(
+                    "some passes did not end in time; they are taken up at the next start"
+                );
             }
         }
         Ok(())

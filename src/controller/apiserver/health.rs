@@ -147,7 +147,8 @@ impl Health {
         if failing.is_some_and(|since| now.saturating_duration_since(since) > RESUMES_WITHIN) {
             deaf.push("the lease".to_owned());
         }
-        if deaf.is_empty() && now.saturating_duration_since(answered) > SILENCE + LOOK_EVERY + RESUMES_WITHIN
+        if deaf.is_empty()
+            && now.saturating_duration_since(answered) > SILENCE + LOOK_EVERY + RESUMES_WITHIN
         {
             deaf.push("any call".to_owned());
         }
@@ -327,7 +328,13 @@ mod tests {
             ("it may still recover", 0, Some(106), 260, false),
             ("it should have", 0, Some(106), 272, true),
             ("the outage has just ended", 0, Some(50_000), 50_060, false),
-            ("and it did not recover from it", 0, Some(50_000), 50_166, true),
+            (
+                "and it did not recover from it",
+                0,
+                Some(50_000),
+                50_166,
+                true,
+            ),
         ] {
             let stuck = stuck(&part(progress), answering.map(after), after(now));
             assert_eq!(stuck.is_some(), expected, "{case}");
@@ -352,7 +359,10 @@ mod tests {
         watch.failed(None);
         assert!(health.deaf().is_some());
         watch.failed(Some(StatusCode::INTERNAL_SERVER_ERROR));
-        assert!(health.deaf().is_some(), "the API server does not hear its etcd");
+        assert!(
+            health.deaf().is_some(),
+            "the API server does not hear its etcd"
+        );
         watch.failed(Some(StatusCode::FORBIDDEN));
         assert_eq!(health.deaf(), None, "the log tells of missing rights");
         watch.failed(None);

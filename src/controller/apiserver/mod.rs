@@ -141,7 +141,11 @@ impl ApiServer {
     ///
     /// # Errors
     /// When the configuration cannot be used.
-    pub fn new(mut config: Config, timeouts: Timeouts, health: Health) -> Result<Self, kube::Error> {
+    pub fn new(
+        mut config: Config,
+        timeouts: Timeouts,
+        health: Health,
+    ) -> Result<Self, kube::Error> {
         // kube would repeat a call that was answered 429, 503 or 504 fifteen times, beginning after
         // 5 ms. A pass has a back-off of its own, and says what it was answered.
         config.default_retry = false;
@@ -198,12 +202,7 @@ impl ApiServer {
         )
     }
 
-    fn client_of(
-        &self,
-        pool: Pool,
-        timeouts: Timeouts,
-        watch: Option<Arc<WatchHealth>>,
-    ) -> Client {
+    fn client_of(&self, pool: Pool, timeouts: Timeouts, watch: Option<Arc<WatchHealth>>) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let limit = timeouts.limit(&request);
@@ -347,11 +346,31 @@ mod tests {
     fn each_kind_of_call_has_a_deadline_of_its_own() {
         let seconds = |seconds| Limit::Call(Duration::from_secs(seconds));
         for (method, uri, verb, expected) in [
-            (Method::GET, "/api/v1/namespaces/n/secrets/s?", "get", seconds(10)),
-            (Method::GET, "/api/v1/secrets?limit=500", "list_metadata", seconds(30)),
+            (
+                Method::GET,
+                "/api/v1/namespaces/n/secrets/s?",
+                "get",
+                seconds(10),
+            ),
+            (
+                Method::GET,
+                "/api/v1/secrets?limit=500",
+                "list_metadata",
+                seconds(30),
+            ),
             (Method::GET, "/readyz", "", seconds(10)),
-            (Method::POST, "/api/v1/namespaces/n/secrets?", "create", seconds(15)),
-            (Method::PATCH, "/api/v1/namespaces/n/secrets/s?", "patch", seconds(15)),
+            (
+                Method::POST,
+                "/api/v1/namespaces/n/secrets?",
+                "create",
+                seconds(15),
+            ),
+            (
+                Method::PATCH,
+                "/api/v1/namespaces/n/secrets/s?",
+                "patch",
+                seconds(15),
+            ),
             (
                 Method::GET,
                 "/api/v1/secrets?&watch=true&timeoutSeconds=77&allowWatchBookmarks=true&resourceVersion=12",

@@ -43,10 +43,14 @@ impl Pool {
         }
         match Client::try_from((*self.config).clone()) {
             Ok(client) => *current = (generation + 1, client),
-            Err(error) => tracing::warn!(%error, "the connections to the API server cannot be replaced"),
+            Err(error) => {
+                tracing::warn!(%error, "the connections to the API server cannot be replaced")
+            }
         }
         drop(current);
-        tracing::info!("the API server did not answer in time: new connections are made for what follows");
+        tracing::info!(
+            "the API server did not answer in time: new connections are made for what follows"
+        );
         true
     }
 }

@@ -121,8 +121,11 @@ impl Election {
     ) -> kube::Result<(Object, Timestamp)> {
         let mut tell = || {
             if let Some(found) = found.take() {
-                let (name, namespace, identity) =
-                    (&self.lease.name, &self.lease.namespace, &self.lease.identity);
+                let (name, namespace, identity) = (
+                    &self.lease.name,
+                    &self.lease.namespace,
+                    &self.lease.identity,
+                );
                 tracing::info!(lease = %name, %namespace, %identity, "waiting for the lease");
                 found();
             }
@@ -212,7 +215,10 @@ impl Election {
         match self.api.watch(&which, &from).await {
             Ok(events) => Some(events.boxed()),
             Err(error) => {
-                tracing::debug!(error = brief(&error), "the lease cannot be watched; it is read instead");
+                tracing::debug!(
+                    error = brief(&error),
+                    "the lease cannot be watched; it is read instead"
+                );
                 let again = clock::monotonic() + POLL_EVERY;
                 tokio::time::sleep_until(again.min(until).into()).await;
                 None
@@ -293,7 +299,10 @@ impl Keeper {
 
     async fn renew(&mut self) -> Result<(), NotRenewed> {
         let asked = clock::monotonic();
-        let renewed = self.election.patch(&record::renew(&self.held, clock::now())).await;
+        let renewed = self
+            .election
+            .patch(&record::renew(&self.held, clock::now()))
+            .await;
         match renewed {
             Ok(object) => {
                 let went_back = record::version(&object) < record::version(&self.held);
@@ -393,7 +402,9 @@ impl Keeper {
         };
         let gave_back = tokio::time::timeout(GIVES_BACK_WITHIN, gave_back).await;
         if !matches!(gave_back, Ok(Ok(()))) {
-            tracing::warn!("the lease could not be given back; another copy has to wait for it to end");
+            tracing::warn!(
+                "the lease could not be given back; another copy has to wait for it to end"
+            );
         }
     }
 }

@@ -150,7 +150,10 @@ mod tests {
         leadership.prove(now);
         assert!(!leadership.may_act(), "the lease is over");
         leadership.prove(now + Duration::from_secs(15));
-        assert!(leadership.may_act(), "it goes on when it is renewed after all");
+        assert!(
+            leadership.may_act(),
+            "it goes on when it is renewed after all"
+        );
         leadership.close();
         assert!(leadership.may_act(), "passes under way may end");
         leadership.end();
@@ -173,7 +176,10 @@ mod tests {
         leadership.doubt();
         let third = waiting(&leadership);
         tokio::task::yield_now().await;
-        assert!(!third.is_finished(), "it is not known whether the lease is held");
+        assert!(
+            !third.is_finished(),
+            "it is not known whether the lease is held"
+        );
         leadership.end();
         assert!(!third.await.unwrap());
     }

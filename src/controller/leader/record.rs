@@ -177,7 +177,12 @@ mod tests {
     #[test]
     fn a_lease_is_free_when_nobody_holds_it_or_this_copy_does() {
         let now = crate::clock::monotonic();
-        for (holder, free) in [(None, true), (Some(""), true), (Some("me"), true), (Some("other"), false)] {
+        for (holder, free) in [
+            (None, true),
+            (Some(""), true),
+            (Some("me"), true),
+            (Some("other"), false),
+        ] {
             let claim = Watched::default().see(&object(holder, 1), &lease(), now);
             assert_eq!(claim == Claim::Free, free, "{holder:?}");
         }
@@ -249,7 +254,10 @@ mod tests {
         let again = take(&object(Some("me"), 7), &lease(), now);
         assert_eq!(again["spec"]["leaseTransitions"], 0, "by the same copy");
         for patch in [taken, renew(&found, now), give_back(&found)] {
-            assert_eq!(patch["metadata"], json!({"resourceVersion": "7", "uid": "u"}));
+            assert_eq!(
+                patch["metadata"],
+                json!({"resourceVersion": "7", "uid": "u"})
+            );
         }
     }
 }

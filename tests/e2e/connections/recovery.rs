@@ -135,7 +135,12 @@ async fn watches_end_and_are_resumed_where_they_were_without_a_list() {
     eventually(SOON, || async {
         let calls = stage.wire.since(mark);
         let watches = summarize(&calls);
-        for kind in ["namespaces", "secrets", "credentialrequests", "credentialproviders"] {
+        for kind in [
+            "namespaces",
+            "secrets",
+            "credentialrequests",
+            "credentialproviders",
+        ] {
             let again = watches.get(&format!("watch {kind}")).copied();
             ensure!(again.unwrap_or_default() >= 3, "{kind}: {again:?}");
         }

@@ -44,7 +44,9 @@ async fn after_etcd_was_restored_everything_is_listed_again_and_only_what_is_in_
     };
     stage.until("kept", "rotated", rotated("1")).await;
     for number in 0..20 {
-        stage.apply(&stage.request(&format!("later-{number}"))).await;
+        stage
+            .apply(&stage.request(&format!("later-{number}")))
+            .await;
     }
     for number in 0..20 {
         stage.ready(&format!("later-{number}")).await;
@@ -54,14 +56,21 @@ async fn after_etcd_was_restored_everything_is_listed_again_and_only_what_is_in_
     plane.restore(&backup).expect("it is restored");
     eventually(SOON, || async {
         let logs = stage.logs();
-        ensure!(logs.contains("etcd was restored from a backup"), "not noticed yet");
+        ensure!(
+            logs.contains("etcd was restored from a backup"),
+            "not noticed yet"
+        );
         Ok(())
     })
     .await
     .unwrap_or_else(|error| panic!("{error:#}"));
     held.remove();
     stage.ready("in-hand").await;
-    assert_eq!(stage.dce.issued().len(), issued, "what is in hand is published");
+    assert_eq!(
+        stage.dce.issued().len(),
+        issued,
+        "what is in hand is published"
+    );
     stage
         .annotate("kept", "credential-operator.dev/rotate", "2")
         .await;

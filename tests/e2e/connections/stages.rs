@@ -81,7 +81,9 @@ async fn bring(stage: &mut Stage, point: Point) -> (Operator, Option<testkit::wi
         stage.apply(&lease).await;
     }
     let label = point.held();
-    let early = label.filter(|_| !point.is_end()).map(|label| hold(stage, label));
+    let early = label
+        .filter(|_| !point.is_end())
+        .map(|label| hold(stage, label));
     let operator = stage.spawn("it").await;
     match point {
         Point::StandingBy => answers(&operator, "standing by").await.unwrap(),
@@ -90,7 +92,9 @@ async fn bring(stage: &mut Stage, point: Point) -> (Operator, Option<testkit::wi
         }
         Point::Finding | Point::FirstLists | Point::Requests => {}
     }
-    let late = label.filter(|_| point.is_end()).map(|label| hold(stage, label));
+    let late = label
+        .filter(|_| point.is_end())
+        .map(|label| hold(stage, label));
     if point == Point::Ending {
         stage.apply(&stage.request("api")).await;
         let late = late.as_ref().expect("a rule");
@@ -131,7 +135,11 @@ async fn plays(point: Point, event: Event) {
     if terminated {
         let began = credential_operator::clock::monotonic();
         let status = ended(&mut operator).await;
-        assert!(began.elapsed() < Duration::from_secs(12), "{case}: {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(12),
+            "{case}: {:?}",
+            began.elapsed()
+        );
         // One that lost its Lease while it ended may say so.
         let lost = event == Event::LeaseLost || event == Event::Stopped;
         assert!(status.success() || lost, "{case}: {status}");
@@ -151,7 +159,10 @@ async fn plays(point: Point, event: Event) {
             Err(_) => Ok(false),
         }
     });
-    if !serves.await.unwrap_or_else(|error| panic!("{case}: {error:#}")) {
+    if !serves
+        .await
+        .unwrap_or_else(|error| panic!("{case}: {error:#}"))
+    {
         let status = ended(&mut operator).await;
         assert!(!status.success(), "{case}: {status}");
         operator = stage.spawn("it").await;

@@ -18,7 +18,9 @@ impl ControlPlane {
     /// # Errors
     /// When the tools are not there, which only the binaries that Go builds have, or fail.
     pub fn back_up(&self) -> Result<Backup> {
-        let file = self.dir().join(format!("{}.snapshot", uuid::Uuid::new_v4()));
+        let file = self
+            .dir()
+            .join(format!("{}.snapshot", uuid::Uuid::new_v4()));
         let endpoint = format!("unix://{}", servers::ETCD_SOCKET);
         let mut command = Command::new(self.assets.program("etcd-snapshot"));
         self.run(command.arg(endpoint).arg(&file))?;

@@ -81,7 +81,8 @@ impl TcpProxy {
     /// # Errors
     /// When no port is free.
     pub fn start(upstream: SocketAddr) -> Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+        let listener =
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -216,7 +217,11 @@ async fn copy(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let closes = async {
-            drop(fault.wait_for(|fault| *fault == Some(TcpFault::HalfOpen)).await);
+            drop(
+                fault
+                    .wait_for(|fault| *fault == Some(TcpFault::HalfOpen))
+                    .await,
+            );
         };
         let read = tokio::select! {
             biased;
