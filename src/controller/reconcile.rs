@@ -32,7 +32,7 @@ pub async fn reconcile(
         return Ok(Action::requeue(rest));
     }
     // A key that was regenerated is nowhere else: it is published also without the Lease.
-    if !context.memory.has_only_copy(&key) && !context.leadership.until_acting().await {
+    if !context.memory.has_only_copy(&key) && !context.until_pass().await {
         return Ok(Action::await_change());
     }
     let _under_way = context.api_server.health().pass();

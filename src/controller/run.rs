@@ -490,7 +490,7 @@ async fn provider_pass_of(
     let deadline = context.settings.pass_deadline;
     let of = key.clone();
     let links = Arc::clone(&context);
-    if !context.leadership.until_acting().await {
+    if !context.until_pass().await {
         return (key, None);
     }
     let _under_way = context.api_server.health().pass();
