@@ -387,10 +387,21 @@ fn changes(
     let mut ready = Some(ready);
     let mut listed = BTreeSet::new();
     let mut known: BTreeSet<RequestKey> = BTreeSet::new();
+    // The UID and the resource version of each request, as they were last heard.
+    let mut heard: HashMap<RequestKey, (Option<String>, u64)> = HashMap::new();
     reflector::reflector(writer, watched).filter_map(move |event| {
         let due = match &event {
             Ok(Event::Apply(request) | Event::InitApply(request)) => {
-                if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
+                let meta = kube::Resource::meta(request);
+                if let Some(key) = watch::request_key(meta) {
+                    let version = meta.resource_version.as_deref();
+                    let now = version.and_then(|version| version.parse().ok());
+                    let now = (meta.uid.clone(), now.unwrap_or(u64::MAX));
+                    let before = heard.insert(key.clone(), now.clone());
+                    if before.is_some_and(|before| before.0 == now.0 && before.1 > now.1) {
+                        // The versions of the cluster may be further on than before by now.
+                        context.api_server.restored(&format!("request {key}"));
+                    }
                     listed.insert(key.clone());
                     known.insert(key);
                 }
@@ -399,6 +410,7 @@ fn changes(
             Ok(Event::Delete(request)) => {
                 if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
                     known.remove(&key);
+                    heard.remove(&key);
                 }
                 watch::request_gone(&context, request);
                 None
@@ -412,6 +424,7 @@ fn changes(
                     watch::forget_request(&context, gone);
                 }
                 known = std::mem::take(&mut listed);
+                heard.retain(|key, _| known.contains(key));
                 if let Some(ready) = ready.take() {
                     ready();
                 }
