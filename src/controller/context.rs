@@ -41,6 +41,23 @@ pub struct Settings {
     pub panic_at: Option<String>,
 }
 
+impl Context {
+    /// Waits until a pass may begin: this copy holds the Lease, and what is known of the cluster is of
+    /// one time. False when no pass may begin any more.
+    pub async fn until_pass(&self) -> bool {
+        const AGAIN: Duration = Duration::from_millis(100);
+        loop {
+            if !self.leadership.until_acting().await {
+                return false;
+            }
+            if self.api_server.is_consistent() {
+                return true;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+}
+
 impl Settings {
     /// Whether Secrets of a namespace are watched anyway.
     pub fn serves(&self, namespace: &str) -> bool {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use kube::{ResourceExt, core::DeserializeGuard, runtime::controller::Action};
 
 use super::{
@@ -32,8 +33,16 @@ pub async fn reconcile(
         return Ok(Action::requeue(rest));
     }
     // A key that was regenerated is nowhere else: it is published also without the Lease.
-    if !context.memory.has_only_copy(&key) && !context.leadership.until_acting().await {
-        return Ok(Action::await_change());
+    if !context.memory.has_only_copy(&key) {
+        match context.until_pass().now_or_never() {
+            Some(true) => {}
+            Some(false) => return Ok(Action::await_change()),
+            None if context.until_pass().await => {
+                // The request may have changed or gone while this pass waited.
+                return Ok(Action::requeue(Duration::ZERO));
+            }
+            None => return Ok(Action::await_change()),
+        }
     }
     let _under_way = context.api_server.health().pass();
     // Closed only when the operator ends.

@@ -389,10 +389,21 @@ fn changes(
     let mut known: BTreeSet<RequestKey> = BTreeSet::new();
     // The objects as they were before a list, in which a deletion between two lists shows.
     let mut before: Vec<Arc<Guarded>> = Vec::new();
+    // The UID and the resource version of each request, as they were last heard.
+    let mut heard: HashMap<RequestKey, (Option<String>, u64)> = HashMap::new();
     reflector::reflector(writer, watched).filter_map(move |event| {
         let due = match &event {
             Ok(Event::Apply(request) | Event::InitApply(request)) => {
-                if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
+                let meta = kube::Resource::meta(request);
+                if let Some(key) = watch::request_key(meta) {
+                    let version = meta.resource_version.as_deref();
+                    let now = version.and_then(|version| version.parse().ok());
+                    let now = (meta.uid.clone(), now.unwrap_or(u64::MAX));
+                    let before = heard.insert(key.clone(), now.clone());
+                    if before.is_some_and(|before| before.0 == now.0 && before.1 > now.1) {
+                        // The versions of the cluster may be further on than before by now.
+                        context.api_server.restored(&format!("request {key}"));
+                    }
                     listed.insert(key.clone());
                     known.insert(key);
                 }
@@ -404,6 +415,7 @@ fn changes(
             Ok(Event::Delete(request)) => {
                 if let Some(key) = watch::request_key(kube::Resource::meta(request)) {
                     known.remove(&key);
+                    heard.remove(&key);
                 }
                 watch::request_gone(&context, request);
                 None
@@ -425,6 +437,7 @@ fn changes(
                     watch::forget_request(&context, gone);
                 }
                 known = std::mem::take(&mut listed);
+                heard.retain(|key, _| known.contains(key));
                 if let Some(ready) = ready.take() {
                     ready();
                 }
@@ -503,7 +516,7 @@ async fn provider_pass_of(
     let deadline = context.settings.pass_deadline;
     let of = key.clone();
     let links = Arc::clone(&context);
-    if !context.leadership.until_acting().await {
+    if !context.until_pass().await {
         return (key, None);
     }
     let _under_way = context.api_server.health().pass();

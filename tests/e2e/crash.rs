@@ -54,8 +54,10 @@ pub enum Server {
 pub type Calls = Vec<(Server, String)>;
 
 /// What a life may ask for besides: it is not about the request, or comes when it comes.
-const BESIDES: [(Server, &str); 3] = [
+const BESIDES: [(Server, &str); 4] = [
     (Server::Kubernetes, "create events"),
+    // An event that is repeated is counted in the one that is there.
+    (Server::Kubernetes, "patch events"),
     (
         Server::Kubernetes,
         "patch clustercredentialproviders/status",

@@ -115,6 +115,46 @@ async fn readyz_says_what_is_pending_and_livez_does_not_care() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn probes_are_answered_before_the_login_for_the_api_server_is_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let kubeconfig = directory.path().join("kubeconfig");
+    write_kubeconfig(&kubeconfig, "http://127.0.0.1:9", None, "none").expect("a kubeconfig");
+    let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
+    let mut config: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+    // A login by a command that takes longer than any probe.
+    config["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sleep", "args": ["600"],
+        "interactiveMode": "Never",
+    }});
+    std::fs::write(&kubeconfig, config.to_string()).expect("a kubeconfig");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let mut operator = program()
+        .args(["run", &format!("--listen={address}")])
+        .env("KUBECONFIG", &kubeconfig)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the operator starts");
+    let asked = eventually(Duration::from_secs(30), || async {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let answer = client.get(format!("http://{address}/livez")).send().await?;
+        anyhow::ensure!(answer.status() == 200, "{}", answer.status());
+        let answer = client
+            .get(format!("http://{address}/readyz"))
+            .send()
+            .await?;
+        anyhow::ensure!(answer.status() == 503, "{}", answer.status());
+        Ok(())
+    });
+    let asked = asked.await;
+    operator.kill().expect("it still runs");
+    operator.wait().expect("it ends");
+    asked.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_not_there_yet_is_waited_for() {
     let mut stage = Stage::new("no-api").await;
     stage.apply(&stage.request("api")).await;

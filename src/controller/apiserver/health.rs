@@ -84,6 +84,8 @@ impl Health {
                 answered: now,
                 is_refused: false,
                 version: 0,
+                listing_after: 0,
+                listed_after: 0,
             }),
         });
         let mut inner = lock(&self.inner);
@@ -125,6 +127,12 @@ impl Health {
             .iter()
             .filter_map(Weak::upgrade)
             .collect()
+    }
+
+    /// Whether all watches have taken in a list that began after so many restores.
+    pub(super) fn have_listed_since(&self, restores: u64) -> bool {
+        let listed = |watch: &Arc<WatchHealth>| lock(&watch.state).listed_after >= restores;
+        restores == 0 || self.watches().iter().all(listed)
     }
 
     /// What the operator does not hear from the API server, if anything.
@@ -261,8 +269,12 @@ struct WatchState {
     answered: Instant,
     /// Whether the API server heard it, and says no: a right is missing, for example.
     is_refused: bool,
-    /// The resource version that it last began at.
+    /// The resource version of its last list, or that it last began at.
     version: u64,
+    /// How often etcd had been restored when its last list began.
+    listing_after: u64,
+    /// The same of the last list that was taken in.
+    listed_after: u64,
 }
 
 impl WatchHealth {
@@ -270,9 +282,14 @@ impl WatchHealth {
         &self.name
     }
 
-    /// Notes the resource version that it begins at, which is that of its list or of what it saw last.
+    /// Notes that a list begins, after so many restores.
+    pub(super) fn lists(&self, restores: u64) {
+        lock(&self.state).listing_after = restores;
+    }
+
+    /// Notes the resource version of its list, or that it begins at, which is that of what it saw last.
     /// Says whether that went back, which only a restored etcd makes it do.
-    pub(super) fn begins_at(&self, version: Option<u64>) -> bool {
+    pub(super) fn is_at(&self, version: Option<u64>) -> bool {
         let Some(version) = version.filter(|version| *version > 0) else {
             return false;
         };
@@ -285,6 +302,8 @@ impl WatchHealth {
         state.answered = clock::monotonic();
         state.interrupted = None;
         state.is_refused = false;
+        // kube begins a watch when all that was listed has been taken.
+        state.listed_after = state.listing_after;
     }
 
     pub(super) fn ended(&self) {
@@ -395,8 +414,30 @@ mod tests {
             (Some(11), true),
             (Some(11), false),
         ] {
-            assert_eq!(watch.begins_at(version), restored, "{version:?}");
+            assert_eq!(watch.is_at(version), restored, "{version:?}");
         }
+    }
+
+    #[test]
+    fn what_is_known_is_consistent_again_when_every_watch_has_listed_after_a_restore() {
+        let health = Health::default();
+        let (requests, secrets) = (health.watch("requests"), health.watch("secrets"));
+        requests.lists(0);
+        requests.began();
+        assert!(
+            health.have_listed_since(0),
+            "secrets are still listed for the first time"
+        );
+        assert!(!health.have_listed_since(1));
+        requests.lists(1);
+        secrets.lists(0);
+        requests.began();
+        secrets.began();
+        assert!(!health.have_listed_since(1), "secrets were listed before");
+        secrets.lists(1);
+        assert!(!health.have_listed_since(1), "the list is not taken in yet");
+        secrets.began();
+        assert!(health.have_listed_since(1));
     }
 
     #[test]

@@ -17,7 +17,10 @@ mod health;
 mod pool;
 mod watches;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, Response};
 use kube::{Client, Config, client::Body};
@@ -75,13 +78,18 @@ impl Timeouts {
                 version: parameter("resourceVersion").and_then(|value| value.parse().ok()),
             };
         }
-        let verb = request.extensions().get::<&'static str>();
-        Limit::Call(match verb {
-            Some(verb) if verb.starts_with("list") => self.list(),
+        Limit::Call(match request {
+            request if is_list(request) => self.list(),
             _ if request.method() == Method::GET => self.call,
             _ => self.change(),
         })
     }
+}
+
+/// kube names the verb of each call.
+fn is_list(request: &Request<Body>) -> bool {
+    let verb = request.extensions().get::<&'static str>();
+    verb.is_some_and(|verb| verb.starts_with("list"))
 }
 
 /// The deadlines of one call.
@@ -221,9 +229,13 @@ impl ApiServer {
         request: Request<Body>,
     ) -> Result<Response<Answer>, tower::BoxError> {
         if let (Some(watch), Limit::Watch { version, .. }) = (&watch, limit)
-            && watch.begins_at(version)
+            && watch.is_at(version)
         {
             self.restored(watch.name());
+        }
+        let is_list = is_list(&request);
+        if let (Some(watch), true) = (&watch, is_list) {
+            watch.lists(self.restored_so_often());
         }
         let is_read = request.method() == Method::GET;
         let (generation, client) = pool.current();
@@ -248,6 +260,18 @@ impl ApiServer {
                 if !status.is_success() {
                     failed(Some(status));
                 }
+                let response = match &watch {
+                    Some(watch) if is_list && status.is_success() => self
+                        .compare(response, end, watch)
+                        .await
+                        .inspect_err(|error| {
+                            if is_timeout(error) {
+                                self.unanswered(&pool, generation, is_read);
+                            }
+                            failed(None);
+                        })?,
+                    _ => response,
+                };
                 Ok(response.map(|body| {
                     let give_up = move || self.unanswered(&pool, generation, is_read);
                     match limit {
@@ -268,6 +292,33 @@ impl ApiServer {
                 Err(Unanswered(head).into())
             }
         }
+    }
+
+    /// Compares the resource version of a page of a list with what the watch knows, before anybody
+    /// sees what is in it.
+    async fn compare(
+        &self,
+        response: Response<Body>,
+        end: Instant,
+        watch: &WatchHealth,
+    ) -> Result<Response<Body>, kube::Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            metadata: kube::core::ListMeta,
+        }
+        let left = end.saturating_duration_since(clock::monotonic());
+        let (head, body) = response.into_parts();
+        let bytes = tokio::time::timeout(left, body.collect_bytes())
+            .await
+            .map_err(|_| kube::Error::Service(Unanswered(self.inner.timeouts.list()).into()))??;
+        // A list that cannot be read is an error of whoever asked for it.
+        let version = serde_json::from_slice::<List>(&bytes)
+            .ok()
+            .and_then(|list| list.metadata.resource_version?.parse().ok());
+        if watch.is_at(version) {
+            self.restored(watch.name());
+        }
+        Ok(Response::from_parts(head, Body::from(bytes)))
     }
 
     /// A call stayed unanswered on a connection of this generation of a pool.
@@ -304,6 +355,18 @@ impl ApiServer {
             "a resource version went back: etcd was restored from a backup. All objects are listed again"
         );
         self.inner.restores.send_modify(|count| *count += 1);
+    }
+
+    fn restored_so_often(&self) -> u64 {
+        *self.inner.restores.borrow()
+    }
+
+    /// Whether all watches have listed everything since etcd was last restored. Before that, some
+    /// objects are known as they were, and others as they are: no pass may decide by that.
+    pub fn is_consistent(&self) -> bool {
+        self.inner
+            .health
+            .have_listed_since(self.restored_so_often())
     }
 
     /// Tells of each time that etcd turned out to have been restored.

@@ -89,6 +89,8 @@ async fn freeze_by_default(name: &str, which: Which) -> Duration {
         })
         .await;
     let took = began.elapsed();
+    let said = "the API server did not answer in time";
+    assert!(stage.logs().contains(said), "{}", stage.logs_tail());
     stage.finish().await;
     took
 }
