@@ -191,9 +191,23 @@ async fn an_api_server_that_is_not_there_yet_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_metric_is_there_after_a_success_and_a_failure() {
     let mut stage = Stage::new("metrics").await;
+    // Events are refused, so that some are lost.
+    let refused = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403});
+    stage.wire.rule(
+        |call| call.is_changing() && call.label().ends_with("events"),
+        wire::Fault::Reply(wire::ResponseParts::json(403, &refused)),
+        None,
+    );
     stage.start().await;
     stage.apply(&stage.request("api")).await;
     stage.ready("api").await;
+    let lost = "credential_operator_lost_events_total";
+    eventually(SOON, || async {
+        anyhow::ensure!(stage.metric(lost).await.is_some(), "no event is counted");
+        Ok(())
+    })
+    .await
+    .unwrap();
     stage
         .dce
         .faults()

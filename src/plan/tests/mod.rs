@@ -20,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::{
+    api::Reason,
     api::request::{CredentialRecord, CredentialState, FailureRecord},
     secret::SecretData,
 };

@@ -249,7 +249,7 @@ async fn a_secret_that_cannot_be_written_is_said_whatever_the_api_server_answers
     let events = stage.events().await;
     let calls = stage.wire.since(mark);
     for cell in &cells {
-        let about = format!("Secret {}:", cell.name);
+        let about = format!("Secret {}", cell.name);
         assert!(
             events
                 .iter()
