@@ -100,7 +100,8 @@ impl HttpBody for Answer {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        if !is_over && !(is_call && this.limit.as_mut().poll(context).is_ready()) {
+        let is_late = is_call && this.limit.as_mut().poll(context).is_ready();
+        if !is_over && !is_late {
             return Poll::Pending;
         }
         this.end();

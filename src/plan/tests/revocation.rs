@@ -555,7 +555,7 @@ fn a_pair_that_is_not_published_is_listed_as_long_as_it_may_live() {
     assert_eq!(refused.next_serial(), 3);
     assert_eq!(
         listed(&told(refused, 2, Revocation::Gone)),
-        [current.clone()]
+        std::slice::from_ref(&current)
     );
     // A restart has lost what was in hand: what the status says is enough to revoke it, and its
     // serial is not used again.

@@ -69,6 +69,7 @@ impl Rig {
             fsync: true,
             controller_manager: false,
             audit: false,
+            admission_plugins: Vec::new(),
             manifests: [
                 "crds/credentialrequests.yaml",
                 "crds/credentialproviders.yaml",

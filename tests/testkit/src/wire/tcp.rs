@@ -110,12 +110,15 @@ impl TcpProxy {
     pub fn break_open(&self, fault: TcpFault, which: impl Fn(&str) -> bool) -> usize {
         let mut connections = lock(&self.shared.connections);
         connections.retain(|connection| connection.fault.receiver_count() > 0);
-        connections
-            .iter()
-            .filter(|connection| connection.fault.borrow().is_none())
-            .filter(|connection| which(&lock(&connection.line)))
-            .map(|connection| connection.fault.send_replace(Some(fault)))
-            .count()
+        let mut broken = 0;
+        for connection in connections.iter() {
+            let is_whole = connection.fault.borrow().is_none();
+            if is_whole && which(&lock(&connection.line)) {
+                connection.fault.send_replace(Some(fault));
+                broken += 1;
+            }
+        }
+        broken
     }
 
     /// Has connections that are made from now on broken from their beginning, or served again.
