@@ -89,7 +89,7 @@ pub fn others(seen: &Observed, now: Timestamp) -> Vec<Other> {
 }
 
 /// The record of a credential that was issued and is not published. Without a time to revoke it at:
-/// [`revoke_after`] has none to wait for, because no workload was given it.
+/// `revoke_after` has none to wait for, because no workload was given it.
 pub fn unpublished(credential: &Credential) -> CredentialRecord {
     CredentialRecord {
         serial: credential.serial,

@@ -5,9 +5,9 @@
 //! [`Leadership::may_act`], asked right before a call that changes something, makes it rare that they
 //! are needed.
 //!
-//! - [`record`] decides what a Lease means for this copy. It is pure.
-//! - [`election`] takes, renews and gives back the Lease.
-//! - [`leadership`] tells everybody else.
+//! - `record` decides what a Lease means for this copy. It is pure.
+//! - `election` takes, renews and gives back the Lease.
+//! - `leadership` tells everybody else.
 
 mod election;
 mod leadership;
