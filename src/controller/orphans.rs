@@ -298,6 +298,13 @@ async fn revoke_until(pass: &mut Pass, uid: &str, deadline: Timestamp) -> bool {
         }
         Err(_) => return false,
     }
+    // A list that lacks the request is no proof: a revocation cannot be taken back.
+    while !is_gone_for_certain(pass, uid).await {
+        if !context.orphans.is_gone(uid) || clock::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
     if plan(&pass.seen, clock::now()) != Decision::LetGo {
         tracing::warn!(request = %pass.key, provider = %pass.provider, "a request is gone without its finalizer; what it may have left alive is revoked");
     }
@@ -343,6 +350,25 @@ async fn revoke_until(pass: &mut Pass, uid: &str, deadline: Timestamp) -> bool {
         tokio::time::sleep(wait).await;
     }
     false
+}
+
+/// Asks the API server whether the request is gone. A request that is there after all is noted, and
+/// passes over it go on when the watch shows it again. `false` also where there was no answer.
+async fn is_gone_for_certain(pass: &Pass, uid: &str) -> bool {
+    let client = pass.context.client.clone();
+    let api: Api<CredentialRequest> = Api::namespaced(client, &pass.key.namespace);
+    match api.get_metadata_opt(&pass.key.name).await {
+        Ok(Some(found)) if found.uid().as_deref() == Some(uid) => {
+            pass.context.orphans.is_there(uid);
+            pass.context.wakes.request(&pass.key);
+            false
+        }
+        Ok(_) => true,
+        Err(error) => {
+            tracing::debug!(request = %pass.key, %error, "whether a request is gone could not be read");
+            false
+        }
+    }
 }
 
 /// Takes up whether the provider can be asked now: it may have changed, or have come back, since

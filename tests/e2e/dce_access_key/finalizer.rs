@@ -238,6 +238,58 @@ async fn a_request_that_goes_between_two_lists_has_its_key_revoked() {
     rig.finish().await;
 }
 
+/// A gateway or a cache may answer an empty list.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_lacks_a_request_has_nothing_revoked() {
+    let mut rig = Rig::new("dce-false-list").await;
+    rig.stage.start().await;
+    rig.stage.apply(&rig.request("key", 3_600_000)).await;
+    rig.stage.ready("key").await;
+    let key = rig.key("key").await;
+    let expired = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "Expired", "message": "too old resource version", "code": 410,
+    });
+    let listed = rig.stage.wire.rule(
+        |call| call.label() == "list credentialrequests",
+        Fault::rewrite(|answer| {
+            let mut list: Value = serde_json::from_slice(&answer.body).unwrap();
+            list["items"] = json!([]);
+            ResponseParts::json(answer.status, &list)
+        }),
+        Some(1),
+    );
+    let watched = rig.stage.wire.rule(
+        |call| call.label() == "watch credentialrequests",
+        Fault::Reply(ResponseParts::json(
+            200,
+            &json!({"type": "ERROR", "object": expired}),
+        )),
+        None,
+    );
+    let mark = rig.stage.wire.mark();
+    rig.stage.wire.cut_connections();
+    listed.hit(SOON).await.unwrap();
+    watched.remove();
+    eventually(SOON, || async {
+        let calls = rig.stage.wire.since(mark);
+        let asked = calls
+            .iter()
+            .any(|call| call.label() == "get credentialrequests");
+        anyhow::ensure!(asked, "the request is not asked about");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    rig.rotate("key", "after the list").await;
+    rig.until("key", 2, 2).await;
+    let deletes = rig.wire.calls_where(|call| call.method == "DELETE");
+    assert_eq!(deletes.len(), 0);
+    assert!(rig.works(&key), "the first key lives for the overlap");
+    rig.remove("key").await;
+    rig.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_revoked_any_more_is_counted_logged_and_told() {
     let mut rig = Rig::new("dce-gone-told").await;
