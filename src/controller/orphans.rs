@@ -65,6 +65,8 @@ struct State {
     issued: HashSet<String>,
     /// The UIDs of requests that are gone, oldest first.
     gone: VecDeque<String>,
+    /// Those of them whose credentials are being revoked.
+    tasks: HashSet<String>,
 }
 
 /// The passes and calls that are under way for one request.
@@ -74,6 +76,12 @@ struct UnderWay {
     count: usize,
     /// Whether one of them has a credential issued.
     issues: bool,
+}
+
+impl State {
+    fn is_gone(&self, uid: &str) -> bool {
+        self.tasks.contains(uid) || self.gone.iter().any(|gone| gone == uid)
+    }
 }
 
 impl Default for Orphans {
@@ -115,7 +123,7 @@ impl Busy {
             return false;
         };
         let mut state = lock(&orphans.state);
-        let there = !state.gone.contains(uid);
+        let there = !state.is_gone(uid);
         if let Some(under_way) = state.busy.get_mut(uid) {
             under_way.issues |= there;
         }
@@ -136,7 +144,9 @@ impl Orphans {
 
     /// Notes that a request is there, also after it was gone: a restored etcd brings objects back.
     pub fn is_there(&self, uid: &str) {
-        lock(&self.state).gone.retain(|gone| gone != uid);
+        let mut state = lock(&self.state);
+        state.gone.retain(|gone| gone != uid);
+        state.tasks.remove(uid);
     }
 
     /// Has the tasks that are under way say what they leave behind, and waits for that a short
@@ -168,7 +178,7 @@ impl Orphans {
         }
         let issues = under_way.issues;
         state.busy.remove(uid);
-        if issues && state.gone.iter().any(|gone| gone == uid) {
+        if issues && state.is_gone(uid) {
             state.issued.insert(uid.to_owned());
         }
         drop(state);
@@ -176,7 +186,7 @@ impl Orphans {
     }
 
     fn is_gone(&self, uid: &str) -> bool {
-        lock(&self.state).gone.iter().any(|gone| gone == uid)
+        lock(&self.state).is_gone(uid)
     }
 
     fn is_busy(&self, uid: &str) -> bool {
@@ -235,6 +245,7 @@ pub fn request_gone(context: &Arc<Context>, key: &RequestKey, request: &Credenti
     if pass.seen.is_let_go || nothing {
         return;
     }
+    lock(&context.orphans.state).tasks.insert(uid.clone());
     context.orphans.tasks.spawn(revoke_all(pass, uid));
 }
 
@@ -273,6 +284,7 @@ async fn revoke_all(mut pass: Pass, uid: String) {
         // It is back, and passes over it go on.
         return;
     }
+    lock(&context.orphans.state).tasks.remove(&uid);
     let settled = settled == Some(true);
     let left = finalizer::left(&pass, !settled);
     if left.is_empty() && settled {
@@ -323,7 +335,9 @@ async fn revoke_until(pass: &mut Pass, uid: &str, deadline: Timestamp) -> bool {
             // These end only together with others, and after that was announced on the request.
             _ if pass.seen.request.traits.shared => return false,
             Decision::Do(Step::Look) => {
-                look(pass).await;
+                if !look(pass).await {
+                    tokio::time::sleep(AGAIN).await;
+                }
                 continue;
             }
             Decision::Do(Step::Revoke(serial, _)) => {
@@ -383,10 +397,15 @@ fn look_for_access(pass: &mut Pass) {
 }
 
 /// Looks at the Secret, which may hold a newer credential than the status says. The garbage
-/// collector is about to take it along.
-async fn look(pass: &mut Pass) {
+/// collector is about to take it along. A Secret that is retained has to be read: `false` where
+/// that is not possible now.
+async fn look(pass: &mut Pass) -> bool {
     let api: Api<Secret> = Api::namespaced(pass.context.client.clone(), &pass.key.namespace);
-    let found = api.get_opt(&pass.owner.secret_name).await.ok().flatten();
+    let found = match api.get_opt(&pass.owner.secret_name).await {
+        Ok(found) => found,
+        Err(_) if pass.seen.request.retain => return false,
+        Err(_) => None,
+    };
     let none = |_: &secret::SecretData, _: &crate::plan::Credential| Vec::new();
     let target = found.map(|secret| secret::classify(&secret, &pass.owner, None, None, none).0);
     pass.seen.target = match target {
@@ -397,9 +416,12 @@ async fn look(pass: &mut Pass) {
                 ..published
             })
         }
+        // It may hold the credential that is retained.
+        Some(other) if pass.seen.request.retain => other,
         Some(_) | None => Target::Absent,
     };
     pass.seen.looked = true;
+    true
 }
 
 /// Has the provider revoke the credential with this serial, or confirm that it is gone.

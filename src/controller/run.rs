@@ -332,16 +332,15 @@ async fn make_passes(
         .map(|reference| Ok::<_, watcher::Error>(ReconcileRequest::from(reference)))
         .take_until(stop.clone().cancelled_owned());
     let store: Store<Guarded> = store;
-    // The slots bound the passes of all scopes together. The same bound within each keeps those
-    // that wait for a slot where waiting costs nothing.
-    let bound = u16::try_from(context.settings.concurrency).unwrap_or(u16::MAX);
     let passes = applier(
         |request, context| Box::pin(reconcile::reconcile(request, context)),
         |_, error: &std::convert::Infallible, _| match *error {},
         context,
         store,
         Box::pin(queue),
-        Config::default().concurrency(bound),
+        // Without a bound: the slots bound the passes, and a pass that waits for the Lease must not
+        // keep another one from putting away what is in hand.
+        Config::default(),
     )
     // A request that is gone by now needs no pass.
     .for_each(|_| std::future::ready(()));
@@ -401,7 +400,9 @@ fn changes(
                     let now = (meta.uid.clone(), now.unwrap_or(u64::MAX));
                     let before = heard.insert(key.clone(), now.clone());
                     if before.is_some_and(|before| before.0 == now.0 && before.1 > now.1) {
-                        // The versions of the cluster may be further on than before by now.
+                        // The versions of the cluster may be further on than before by now. One
+                        // request is sign enough: each sign begins all lists again.
+                        heard.clear();
                         context.api_server.restored(&format!("request {key}"));
                     }
                     listed.insert(key.clone());

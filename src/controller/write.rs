@@ -213,6 +213,8 @@ fn layout(pass: &Pass) -> Option<String> {
 /// When the namespace is being deleted. A write that the API server refuses is observed.
 pub(super) async fn repair(pass: &mut Pass) -> Result<(), PassError> {
     let (Some(known), Some(_), Some(data)) = (&pass.known, &pass.secret, &pass.recovered) else {
+        // The Secret was written in this pass, and not read since.
+        pass.look().await;
         return Ok(());
     };
     let (known, data, owner) = (known.clone(), data.clone(), pass.owner.clone());
@@ -340,7 +342,15 @@ fn refuse(
         other => return Err(other),
     };
     let object = format!("Secret {}", pass.owner.secret_name);
-    let hides = |text: &str| data.appears_in(text);
+    // The text may hold a value that the Secret had before.
+    let stored = pass.secret.as_ref().and_then(|secret| secret.data.as_ref());
+    let keys = stored.into_iter().flatten().map(|(key, _)| key.as_str());
+    let before = SecretData::select(stored, keys);
+    let is_unread = stored.is_none() && pass.known.is_some();
+    let hides = |text: &str| {
+        let is_about_rights = text.contains(" cannot ");
+        data.appears_in(text) || before.appears_in(text) || (is_unread && !is_about_rights)
+    };
     let failure = refused::failure(Reason::SecretRefused, "write", &object, &error, hides);
     pass.fail_to_write(failure);
     Ok(None)

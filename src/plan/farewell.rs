@@ -26,9 +26,19 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Decision {
     // that is being deleted. The credentials are revoked all the same, for as long as the object is
     // there.
     match revoke_all(seen, now) {
-        Decision::Do(Step::RemoveFinalizer { .. }) => Decision::LetGo,
+        // There is none to remove. A step is left where something has to be told by it.
+        Decision::Do(Step::RemoveFinalizer { given_up: false }) if !leaves_behind(seen, now) => {
+            Decision::LetGo
+        }
         decision => decision,
     }
+}
+
+/// Whether a credential that may be alive is left alone knowingly.
+fn leaves_behind(seen: &Observed, now: Timestamp) -> bool {
+    ledger::records(seen, now).iter().any(|record| {
+        !ledger::is_settled(seen, record.serial) && ledger::is_abandoned(seen, record.id.as_ref())
+    })
 }
 
 /// The steps that revoke all credentials of the request, and then the one that lets it go.
@@ -47,6 +57,7 @@ fn revoke_all(seen: &Observed, now: Timestamp) -> Decision {
     }
     if let (true, Target::Ours(published)) = (seen.request.retain, &seen.target)
         && matches!(published.damage, Damage::Metadata | Damage::Repairable)
+        && published.is_owned
     {
         // The Secret still has an owner reference, so it would go with the request.
         return writes::repair_blocked(seen, now).unwrap_or(Decision::Do(Step::Repair));
@@ -92,10 +103,17 @@ fn unsettled(seen: &Observed, now: Timestamp) -> Option<u64> {
     let mut known = serials.clone();
     known.extend(current.iter().map(|record| record.serial));
     known.extend(in_hand.map(|credential| credential.serial));
-    if seen.request.retain
-        && let Some(published) = seen.published()
-    {
-        serials.remove(&published.serial);
+    if seen.request.retain {
+        // The Secret may be somebody else's by now, or not readable, and hold the credential all
+        // the same. Where the Secret is gone, nobody holds it.
+        let kept = match &seen.target {
+            Target::Ours(published) | Target::Immutable(published) => Some(published.serial),
+            Target::Absent | Target::Unseen => None,
+            _ => Some(seen.baseline()),
+        };
+        if let Some(kept) = kept {
+            serials.remove(&kept);
+        }
     }
     let open = |serial: &u64| !ledger::is_settled(seen, *serial);
     // An attempt that a crash has cut off is known to nobody: look under the next names.

@@ -297,6 +297,8 @@ pub struct Published {
     pub id: Option<String>,
     /// Whom it belongs to at the provider.
     pub owner: Option<String>,
+    /// Whether the request is the Secret's controlling owner, so that the Secret goes with it.
+    pub is_owned: bool,
     /// The parts of the Secret that no write can put right, such as its type, in words.
     pub deviation: Option<String>,
     /// What somebody did to it.

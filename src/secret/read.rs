@@ -29,6 +29,8 @@ pub struct Known {
     pub retained: bool,
     /// Whether the Secret has no owner reference because the operator may not set one.
     pub unowned: bool,
+    /// Whether the request is the Secret's controlling owner, so that the Secret goes with it.
+    pub controlled: bool,
     /// The parts of the Secret that no write can put right, in words; absent when there are none.
     pub deviation: Option<String>,
     /// The operator's keys.
@@ -50,6 +52,7 @@ impl Known {
             unverified: self.unverified,
             id: self.credential.id.clone(),
             owner: self.credential.owner.clone(),
+            is_owned: self.controlled,
             deviation: self.deviation.clone(),
             damage,
         }
@@ -67,7 +70,7 @@ pub fn classify(
     layout: Option<&Option<String>>,
     recover: impl Fn(&SecretData, &Credential) -> Vec<SecretData>,
 ) -> (Target, Option<Known>, Option<SecretData>) {
-    if let Some(target) = whose(secret, owner) {
+    if let Some(target) = whose(secret, owner, before) {
         return (target, None, None);
     }
     let remembered = before
@@ -92,6 +95,7 @@ pub fn classify(
             layout: None,
             retained: false,
             unowned: false,
+            controlled: is_controlled_by(secret, owner),
             deviation: None,
             keys: Vec::new(),
             content: String::new(),
@@ -108,6 +112,7 @@ pub fn classify(
     let whole = found.digest() == known.content;
     let laid_out = layout.is_none_or(|layout| *layout == known.layout);
     let controlled = is_controlled_by(secret, owner);
+    known.controlled = controlled;
     let owned = if known.unowned && !owner.retain {
         !controlled
     } else {
@@ -164,12 +169,16 @@ fn written(secret: &Secret, published: Published) -> Target {
 }
 
 /// Whose it is, where it is not simply the request's own.
-fn whose(secret: &Secret, owner: &Owner) -> Option<Target> {
-    let labelled = secret.labels().get(annotations::REQUEST_UID) == Some(&owner.uid);
+fn whose(secret: &Secret, owner: &Owner, before: Option<&Known>) -> Option<Target> {
+    let label = secret.labels().get(annotations::REQUEST_UID);
+    let labelled = label == Some(&owner.uid);
     let controlled = is_controlled_by(secret, owner);
-    // A cluster's policy may strip the label while the Secret is written.
+    // A cluster's policy may strip the label while the Secret is written. Without an owner reference
+    // only this run knows that it wrote the Secret: an earlier request of the name may have left it.
+    let written = before.is_some_and(|before| secret.uid().as_ref() == Some(&before.uid));
+    let unlabelled = label.is_none() && is_of_request(secret, owner);
     let ours = (labelled && (controlled || is_retained(secret)))
-        || (controlled && is_of_request(secret, owner));
+        || (unlabelled && (controlled || (written && is_retained(secret))));
     if secret.metadata.deletion_timestamp.is_some() {
         return Some(Target::Terminating);
     }
@@ -293,6 +302,8 @@ fn from_annotations(secret: &Secret) -> Option<Known> {
         layout: get(annotations::LAYOUT).cloned(),
         retained: get(annotations::RETAINED).is_some_and(|value| value == "true"),
         unowned: get(annotations::RETAINED).is_some_and(|value| value == write::WITHOUT_OWNER),
+        // Known to the caller.
+        controlled: false,
         deviation: None,
         keys: get(annotations::KEYS)?
             .split(',')

@@ -512,6 +512,32 @@ fn a_label_that_the_cluster_strips_makes_a_whole_secret_no_foreign_one() {
 }
 
 #[test]
+fn a_retained_secret_without_its_label_is_ours_only_where_this_run_wrote_it() {
+    let retained = Owner {
+        retain: true,
+        ..owner()
+    };
+    let (credential, data) = (credential(), data());
+    let write = Write {
+        owner: &retained,
+        credential: &credential,
+        unverified: false,
+        layout: None,
+        data: &data,
+        unowned: false,
+    };
+    let mut secret = create(&write);
+    secret.metadata.uid = Some("secret-1".into());
+    secret.metadata.resource_version = Some("10".into());
+    let known = write.known(&secret);
+    let labels = secret.metadata.labels.as_mut().unwrap();
+    labels.remove(annotations::REQUEST_UID);
+    let target = |before| classify(&secret, &retained, before, Some(&None), recover).0;
+    assert!(matches!(target(Some(&known)), Target::Ours(it) if it.damage == Damage::Metadata));
+    assert!(matches!(target(None), Target::Foreign(_)));
+}
+
+#[test]
 fn a_secret_without_an_owner_for_want_of_a_right_is_whole_and_says_so() {
     let (owner, credential, data) = (owner(), credential(), data());
     let write = Write {

@@ -8,7 +8,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{Known, OURS, Owner, SecretData, compare::deviation};
+use super::{Known, OURS, Owner, SecretData, compare::deviation, read::is_controlled_by};
 use crate::{
     api::{self, annotations},
     plan::Credential,
@@ -42,6 +42,7 @@ impl Write<'_> {
             resource_version: stored.resource_version().unwrap_or_default(),
             deviation: deviation(stored, self.owner, self.unowned),
             unowned: self.unowned,
+            controlled: is_controlled_by(stored, self.owner),
             credential: self.credential.clone(),
             unverified: self.unverified,
             layout: self.layout.map(str::to_owned),

@@ -129,9 +129,18 @@ impl Health {
             .collect()
     }
 
-    /// Whether all watches have taken in a list that began after so many restores.
+    /// Whether all watches have taken in a list that began after so many restores. A watch that the API
+    /// server refuses lists nothing, and nothing waits for it: for some seconds at most, because an
+    /// API server that has just been started may refuse what it allows later.
     pub(super) fn have_listed_since(&self, restores: u64) -> bool {
-        let listed = |watch: &Arc<WatchHealth>| lock(&watch.state).listed_after >= restores;
+        let now = clock::monotonic();
+        let listed = |watch: &Arc<WatchHealth>| {
+            let state = lock(&watch.state);
+            let is_late = state
+                .interrupted
+                .is_some_and(|since| now.saturating_duration_since(since) > RESUMES_WITHIN);
+            state.listed_after >= restores || (state.is_refused && (state.version == 0 || is_late))
+        };
         restores == 0 || self.watches().iter().all(listed)
     }
 
@@ -387,6 +396,25 @@ mod tests {
         watch.failed(None);
         drop(watch);
         assert_eq!(health.deaf(), None, "nobody watches any more");
+    }
+
+    #[test]
+    fn after_a_restore_all_watches_list_again_and_one_that_is_refused_is_not_waited_for() {
+        let health = Health::default();
+        let (requests, refused) = (health.watch("requests"), health.watch("secret x"));
+        assert!(health.have_listed_since(0));
+        requests.is_at(Some(7));
+        requests.began();
+        refused.failed(Some(StatusCode::FORBIDDEN));
+        assert!(!health.have_listed_since(1), "requests are not listed");
+        requests.failed(Some(StatusCode::FORBIDDEN));
+        assert!(
+            !health.have_listed_since(1),
+            "an API server that starts may refuse what it allows later"
+        );
+        requests.lists(1);
+        requests.began();
+        assert!(health.have_listed_since(1));
     }
 
     #[test]

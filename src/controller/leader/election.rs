@@ -101,7 +101,11 @@ impl Election {
             self.server.health().lease(taken.is_ok());
             match taken {
                 Ok(taken) => return taken,
-                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                // Another copy was quicker; or a webhook answers so each time.
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    tracing::debug!("the lease was not taken: 409 Conflict; it is tried again");
+                    tokio::time::sleep(POLL_EVERY / 5).await;
+                }
                 Err(error) => {
                     watched.lose_sight(clock::monotonic());
                     let (name, namespace) = (&self.lease.name, &self.lease.namespace);

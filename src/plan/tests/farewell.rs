@@ -229,5 +229,76 @@ fn what_is_retained_stays_and_everything_else_goes() {
             1000,
             Exactly(Do(Repair)),
         ),
+        case(
+            "a label that the cluster changes each time holds nothing up",
+            retained(change(overlapping(), |seen| {
+                seen.target = Target::Ours(Published {
+                    serial: 2,
+                    damage: Damage::Metadata,
+                    is_owned: false,
+                    ..published()
+                });
+            })),
+            1000,
+            Exactly(Do(Revoke(1, New))),
+        ),
+        case(
+            "a Secret that is taken for somebody else's may hold the credential",
+            told(
+                told(
+                    retained(change(overlapping(), |seen| {
+                        seen.target = Target::Foreign("it lacks the label".into());
+                    })),
+                    1,
+                    Revocation::Gone,
+                ),
+                3,
+                Revocation::Absent,
+            ),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "where the Secret is gone nobody holds it",
+            told(
+                retained(change(overlapping(), |seen| seen.target = Target::Absent)),
+                1,
+                Revocation::Gone,
+            ),
+            1000,
+            Exactly(Do(Revoke(2, New))),
+        ),
+    ]);
+}
+
+#[test]
+fn without_a_finalizer_what_is_given_up_is_told_by_a_step() {
+    let going = |seen: Observed| {
+        change(seen, |seen| {
+            seen.request.deleting = Some(at(1000));
+            seen.request.finalizer = false;
+        })
+    };
+    check(vec![
+        case(
+            "a credential that is abandoned",
+            going(change(pair(1), |seen| {
+                seen.request.abandon.insert("all".into());
+            })),
+            1000,
+            Exactly(Do(RemoveFinalizer { given_up: false })),
+        ),
+        case(
+            "a credential whose login is gone",
+            going(change(pair(1), |seen| {
+                seen.request.namespace_deleting = true;
+                seen.access = Access::Closed {
+                    obstacle: refusal(Reason::LoginSecretNotFound),
+                    login_is_gone: true,
+                };
+            })),
+            2000,
+            Exactly(Do(RemoveFinalizer { given_up: true })),
+        ),
     ]);
 }

@@ -135,6 +135,7 @@ fn published() -> Published {
         unverified: false,
         id: Some("id-1".into()),
         owner: Some("bot".into()),
+        is_owned: true,
         deviation: None,
         damage: Damage::None,
     }
