@@ -22,6 +22,13 @@ async fn a_grant_for_namespaces_without_a_label_waits_until_the_labels_are_known
     stage.start().await;
     stage.apply(&stage.request("granted")).await;
     stage.ready("granted").await;
+    // The status is there before its pass has ended, which must not meet what follows.
+    eventually(SOON, || async {
+        anyhow::ensure!(stage.metric(PASSES).await.is_some(), "no pass has ended");
+        Ok(())
+    })
+    .await
+    .unwrap();
 
     let held = stage.wire.rule(
         |call| call.label() == "watch namespaces",
