@@ -296,10 +296,18 @@ impl Pass {
             return;
         };
         let layout = self.link.as_ref().and_then(|link| link.layout());
+        let before = self.known.clone().or_else(|| {
+            let records = &self.seen.recorded.credentials;
+            let expires_at = |serial| {
+                let mut records = records.iter().filter(|record| record.serial == serial);
+                records.next()?.expires_at
+            };
+            secret::known_by_status(&secret, expires_at)
+        });
         let (target, known, recovered) = secret::classify(
             &secret,
             &self.owner,
-            self.known.as_ref(),
+            before.as_ref(),
             layout.as_ref().map(|layout| &layout.1),
             |found, credential| match (&self.ask, &layout) {
                 (Some(ask), Some(layout)) => layout.0.recover(ask, found, credential),

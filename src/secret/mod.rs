@@ -12,7 +12,7 @@ mod write;
 pub use compare::{Differences, compare};
 pub use data::SecretData;
 pub use profile::{aws_profile, fits_profile, is_of_profile};
-pub use read::{Known, classify, held_id};
+pub use read::{Known, classify, held_id, known_by_status};
 pub use write::{Write, adopt, create, placeholder, publish, repair};
 
 use crate::api::annotations;

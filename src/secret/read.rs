@@ -147,6 +147,21 @@ pub fn classify(
     )
 }
 
+/// The annotations of a Secret, where the status knows an earlier expiry of the credential with that
+/// serial. The cluster, or who may write Secrets, can change the annotation; an expired credential
+/// must not look alive by it. Absent where the annotations say nothing later.
+pub fn known_by_status(
+    secret: &Secret,
+    expires_at: impl Fn(u64) -> Option<Timestamp>,
+) -> Option<Known> {
+    let mut known = from_annotations(secret)?;
+    let recorded = expires_at(known.credential.serial)?;
+    let is_earlier = known.credential.expires_at.is_none_or(|at| recorded < at);
+    is_earlier.then_some(())?;
+    known.credential.expires_at = Some(recorded);
+    Some(known)
+}
+
 /// The provider's id of the credential in a Secret that the operator has written for some request, or in
 /// a copy of one, where it holds what was written.
 pub fn held_id(secret: &Secret) -> Option<String> {

@@ -512,6 +512,36 @@ fn a_label_that_the_cluster_strips_makes_a_whole_secret_no_foreign_one() {
 }
 
 #[test]
+fn a_later_expiry_than_the_status_knows_is_not_believed() {
+    let recorded = credential().expires_at.unwrap();
+    let status = |serial| (serial == credential().serial).then_some(recorded);
+    assert_eq!(
+        known_by_status(&written(), status),
+        None,
+        "it says the same"
+    );
+    let later = changed(|secret| {
+        let notes = secret.metadata.annotations.as_mut().unwrap();
+        notes.insert(
+            annotations::EXPIRES_AT.into(),
+            "2099-01-01T00:00:00Z".into(),
+        );
+    });
+    let known = known_by_status(&later, status).unwrap();
+    assert_eq!(known.credential.expires_at, Some(recorded));
+    let (target, ..) = classify(&later, &owner(), Some(&known), Some(&None), recover);
+    let Target::Ours(published) = target else {
+        panic!("{target:?}");
+    };
+    assert_eq!(published.expires_at, Some(recorded));
+    assert_eq!(
+        published.damage,
+        Damage::Metadata,
+        "the annotation is put right"
+    );
+}
+
+#[test]
 fn a_retained_secret_without_its_label_is_ours_only_where_this_run_wrote_it() {
     let retained = Owner {
         retain: true,

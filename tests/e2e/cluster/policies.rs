@@ -374,6 +374,43 @@ async fn a_label_that_the_cluster_removes_costs_no_readiness_and_one_repair_per_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_that_the_cluster_changes_is_not_believed_after_a_restart() {
+    let mut stage = Stage::new("later-expiry").await;
+    stage.dce.grant_at_most(Some(Duration::from_secs(40)));
+    stage.start().await;
+    mutate(
+        &stage,
+        &["CREATE", "UPDATE"],
+        r#"has(object.metadata.annotations) && 'credential-operator.dev/expires-at' in object.metadata.annotations ? [JSONPatch{op: "replace", path: "/metadata/annotations/credential-operator.dev~1expires-at", value: "2099-01-01T00:00:00Z"}] : [JSONPatch{op: "add", path: "/metadata/labels/probed", value: "yes"}]"#,
+    )
+    .await;
+    in_force(&stage, |answer| {
+        ensure!(answer?.labels().contains_key("probed"), "not in force yet");
+        Ok(())
+    })
+    .await;
+    stage.apply(&stage.request("api")).await;
+    let is_told = |request: &_| {
+        status_of(request, "Ready").0 == "True"
+            && status_of(request, "RenewalFailing") == ("True", "TargetAltered")
+    };
+    let request = stage.until("api", "TargetAltered", is_told).await;
+    let expires_at = request.status.unwrap().expires_at;
+    stage.kill();
+    stage.dce.down(true);
+    stage.start().await;
+    let request = stage
+        .within(Duration::from_secs(90), "api", "expired", |request| {
+            status_of(request, "Ready").0 == "False"
+        })
+        .await;
+    assert_eq!(request.status.as_ref().unwrap().expires_at, expires_at);
+    stage.dce.down(false);
+    stop_mutating(&stage).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_the_cluster_marks_immutable_stays_ready_and_says_so() {
     let mut stage = Stage::new("made-immutable").await;
     stage.start().await;
